@@ -1,0 +1,92 @@
+//! A 32-byte BLAKE2b digest that reads and prints as hexadecimal.
+
+use std::fmt;
+use std::str::FromStr;
+
+use blake2::digest::consts::U32;
+use blake2::{Blake2b, Digest as _};
+use serde::{Deserialize, Serialize};
+
+/// BLAKE2b-256 of some bytes under a domain label; printed as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a digest: 64 hexadecimal digits are wanted")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// Hashes `parts` under `domain`; each part is length-prefixed, so no two lists collide.
+    pub fn of(domain: &str, parts: &[&[u8]]) -> Self {
+        let mut hash = Blake2b::<U32>::new();
+        for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// The first six bytes in hexadecimal: enough for people to tell two apart.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..6])
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| DigestError(text.to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_survives_its_text() {
+        let digest = Digest::of("test", &[b"a", b"bc"]);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+    }
+
+    #[test]
+    fn moving_a_byte_between_parts_changes_the_digest() {
+        assert_ne!(Digest::of("test", &[b"a", b"bc"]), Digest::of("test", &[b"ab", b"c"]));
+    }
+
+    #[test]
+    fn a_text_of_the_wrong_length_is_refused() {
+        assert_eq!("ab".parse::<Digest>(), Err(DigestError("ab".into())));
+    }
+}

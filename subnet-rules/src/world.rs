@@ -1,0 +1,3 @@
+//! Worlds: seeded generators of challenges whose truth is known to whoever holds the seed.
+
+pub mod grammar;
