@@ -1,0 +1,69 @@
+//! Shares become rao and stored proportions.
+
+use super::standing::Standing;
+use super::{EpochInput, EpochOutput, Row, Steps};
+use crate::fixed::{I32F32, I96F32, ZERO, normalize_by, sum, to_u16};
+
+/// What the epoch pays and stores.
+pub(super) fn output(input: &EpochInput, standing: &Standing, steps: &Steps) -> EpochOutput {
+    let shares = Shares::of(standing, &steps.incentive, &steps.dividends);
+    let bonds = steps.bonds.iter().zip(&standing.new_permit);
+    let rao = |shares: &[I32F32]| amounts(shares, input.emission);
+    EpochOutput {
+        stake_weight: quantize(&standing.stake),
+        active: standing.active.clone(),
+        consensus: quantize(&steps.consensus),
+        incentive: quantize(&steps.incentive),
+        dividends: quantize(&steps.dividends),
+        validator_trust: quantize(&steps.validator_trust),
+        validator_permit: standing.new_permit.clone(),
+        emission: rao(&shares.combined),
+        server_emission: rao(&shares.server),
+        validator_emission: rao(&shares.validator),
+        stake: input.neurons.iter().map(|n| n.stake.saturating_to_num()).collect(),
+        bonds: bonds.map(|(row, keep)| if *keep { quantize_row(row) } else { Row::new() }).collect(),
+    }
+}
+
+/// Shares of the emission by uid.
+struct Shares {
+    server: Vec<I32F32>,
+    validator: Vec<I32F32>,
+    combined: Vec<I32F32>,
+}
+
+impl Shares {
+    /// Incentive and dividends over the sum of both. Where nobody earned either, stake earns:
+    /// active stake if there is any.
+    fn of(standing: &Standing, incentive: &[I32F32], dividends: &[I32F32]) -> Self {
+        let mut server = incentive.to_vec();
+        let mut validator = dividends.to_vec();
+        let mut combined: Vec<I32F32> =
+            incentive.iter().zip(dividends).map(|(i, d)| i.saturating_add(*d)).collect();
+        let total = sum(combined.iter().copied());
+        for shares in [&mut server, &mut validator, &mut combined] {
+            normalize_by(shares, total);
+        }
+        if total == ZERO {
+            let idle = sum(standing.active_stake.iter().copied()) == ZERO;
+            let stake = if idle { &standing.stake } else { &standing.active_stake };
+            validator.clone_from(stake);
+            combined.clone_from(stake);
+        }
+        Self { server, validator, combined }
+    }
+}
+
+/// `floor(share × rao)` of each share.
+fn amounts(shares: &[I32F32], rao: u64) -> Vec<u64> {
+    let rao = I96F32::from_num(rao);
+    shares.iter().map(|share| I96F32::from(*share).saturating_mul(rao).saturating_to_num()).collect()
+}
+
+fn quantize(values: &[I32F32]) -> Vec<u16> {
+    values.iter().copied().map(to_u16).collect()
+}
+
+fn quantize_row(row: &Row<I32F32>) -> Row<u16> {
+    row.iter().map(|(uid, value)| (*uid, to_u16(*value))).collect()
+}
