@@ -14,6 +14,7 @@
 //! their numbers from [`EpochInput`] alone: no storage, no clock, no float.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod case;
 mod input;
 mod null;
 mod output;

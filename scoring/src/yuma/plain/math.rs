@@ -171,7 +171,8 @@ pub fn moving_average(
 }
 
 /// `min(1, (1 − α_ij) × old_ij + max(0, α_ij × new_ij))` for the entries of the new row, in its
-/// order: a bond whose validator no longer lists the miner is gone at once.
+/// order, positive values only: a bond whose validator no longer lists the miner is gone at once,
+/// one whose weight is an explicit zero decays.
 pub fn moving_average_per_bond(
     new: &[Row<I32F32>],
     old: &[Row<I32F32>],
@@ -185,7 +186,8 @@ pub fn moving_average_per_bond(
             let (alpha, held) = (alphas.get(usize::from(*uid))?, held.get(usize::from(*uid))?);
             let kept = ONE.saturating_sub(*alpha).saturating_mul(*held);
             let gained = alpha.saturating_mul(*value).max(ZERO);
-            Some((*uid, kept.saturating_add(gained).min(ONE)))
+            let bond = kept.saturating_add(gained).min(ONE);
+            (bond > 0).then_some((*uid, bond))
         };
         new.iter().filter_map(bond).collect()
     };

@@ -1,0 +1,5 @@
+//! Yuma against what the chain's own runtime computed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod golden;
+mod math;
