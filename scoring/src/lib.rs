@@ -3,6 +3,11 @@
 //! This crate decides; it knows no clock, no socket and no file.
 //!
 //! ```text
+//! evidence    what was measured about a miner, typed by what may be concluded from it
+//! estimators  evidence ─► standing with its uncertainty, verdicts
+//! book        standings by hotkey ─► what each is worth, and why
+//! pay, weigh  worth ─► shares ─► the weights that the chain takes
+//!
 //! yuma      stake, weights, bonds ─► consensus, incentive, dividends, bonds   (the chain's epoch)
 //! emission  issuance, prices, pots ─► who is paid how much alpha and tao      (the chain's coinbase)
 //! swap      the pool that prices alpha in tao                                 (the chain's AMM)
@@ -10,6 +15,11 @@
 //! fixed     the chain's fixed-point numbers
 //! ```
 
+pub mod book;
+pub mod estimators;
+pub mod evidence;
 pub mod fixed;
+pub mod pay;
 pub mod variants;
+pub mod weigh;
 pub mod yuma;

@@ -11,7 +11,7 @@ const LARGEST_BET: f64 = 0.5;
 /// Wealth K ← K · (1 + λ·x) over margins x ∈ [−1, 1], starting at 1, with the bet λ ∈ [0, ½] chosen
 /// before x is seen: λ = mean / second moment of the margins so far (aGRAPA). If the mean is not
 /// above zero, K is a non-negative supermartingale, and P(K ever ≥ 1/`alpha`) ≤ `alpha` (Ville).
-/// A. Waudby-Smith, A. Ramdas, *Estimating means of bounded random variables by betting*, 2023.
+/// I. Waudby-Smith, A. Ramdas, *Estimating means of bounded random variables by betting*, JRSS B 2024.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EProcess {
