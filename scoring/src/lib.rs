@@ -16,10 +16,12 @@
 //! ```
 
 pub mod book;
+pub mod emission;
 pub mod estimators;
 pub mod evidence;
 pub mod fixed;
 pub mod pay;
+pub mod swap;
 pub mod variants;
 pub mod weigh;
 pub mod yuma;
