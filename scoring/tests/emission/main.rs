@@ -1,0 +1,5 @@
+//! Emission against what the chain's own runtime computed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod coinbase;
+mod tables;
