@@ -21,6 +21,7 @@ mod output;
 mod payout;
 mod plain;
 mod standing;
+pub mod vote;
 
 pub use input::{
     ConsensusKind, ConsensusSource, EpochError, EpochInput, EpochParams, LiquidAlpha, NeuronInput,

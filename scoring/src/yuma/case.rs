@@ -177,8 +177,7 @@ impl TryFrom<Inputs> for EpochInput {
             .collect();
         for (uid, block) in case.active_commits_uid_block {
             let neuron = neurons.get_mut(usize::from(uid));
-            let commit =
-                &mut neuron.ok_or(CaseError::Committer { uid, n })?.earliest_commit;
+            let commit = &mut neuron.ok_or(CaseError::Committer { uid, n })?.earliest_commit;
             *commit = Some(commit.map_or(block, |earlier| earlier.min(block)));
         }
         Ok(Self {

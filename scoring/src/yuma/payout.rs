@@ -21,7 +21,9 @@ pub(super) fn output(input: &EpochInput, standing: &Standing, steps: &Steps) -> 
         server_emission: rao(&shares.server),
         validator_emission: rao(&shares.validator),
         stake: input.neurons.iter().map(|n| n.stake.saturating_to_num()).collect(),
-        bonds: bonds.map(|(row, keep)| if *keep { quantize_row(row) } else { Row::new() }).collect(),
+        bonds: bonds
+            .map(|(row, keep)| if *keep { quantize_row(row) } else { Row::new() })
+            .collect(),
     }
 }
 
@@ -57,7 +59,10 @@ impl Shares {
 /// `floor(share × rao)` of each share.
 fn amounts(shares: &[I32F32], rao: u64) -> Vec<u64> {
     let rao = I96F32::from_num(rao);
-    shares.iter().map(|share| I96F32::from(*share).saturating_mul(rao).saturating_to_num()).collect()
+    shares
+        .iter()
+        .map(|share| I96F32::from(*share).saturating_mul(rao).saturating_to_num())
+        .collect()
 }
 
 fn quantize(values: &[I32F32]) -> Vec<u16> {

@@ -29,10 +29,7 @@ impl Standing {
             .map(|n| n.last_update.saturating_add(input.params.activity_cutoff) >= input.block)
             .collect();
         let mut permit: Vec<bool> = input.neurons.iter().map(|n| n.validator_permit).collect();
-        let mut new_permit = top_k(&stake, input.params.max_allowed_validators.into());
-        for (uid, value) in new_permit.iter_mut().enumerate() {
-            *value &= stake.get(uid).is_some_and(|share| *share != ZERO);
-        }
+        let mut new_permit = top_k_nonzero(&stake, input.params.max_allowed_validators.into());
         if let Some(owner) = owner {
             for permits in [&mut permit, &mut new_permit] {
                 permits.get_mut(owner).into_iter().for_each(|value| *value = true);
@@ -70,6 +67,12 @@ fn stake_shares(input: &EpochInput, owner: Option<usize>) -> Result<Vec<I32F32>,
 /// `stake / sum`, or the stake itself where the sum is zero (it is zero too).
 fn share_of(stake: I64F64, sum: I64F64) -> I32F32 {
     I32F32::saturating_from_num(stake.checked_div(sum).unwrap_or(stake))
+}
+
+/// [`top_k`] without elements that are zero.
+pub fn top_k_nonzero(vector: &[I32F32], k: usize) -> Vec<bool> {
+    let top = top_k(vector, k);
+    top.into_iter().zip(vector).map(|(top, value)| top && *value != ZERO).collect()
 }
 
 /// Marks the `k` largest elements; of equals the higher index wins, as in a stable ascending sort

@@ -1,7 +1,8 @@
 //! The single steps against the chain's helpers.
 
 use scoring::fixed::{I32F32, exp_safe, normalize, to_u16};
-use scoring::yuma::math::{liquid_alpha, top_k, weighted_median_columns};
+use scoring::yuma::math::{liquid_alpha, top_k, top_k_nonzero, weighted_median_columns};
+use scoring::yuma::vote::{is_max_limited, max_upscale, max_upscale_fixed, normalized};
 use scoring::yuma::{ConsensusSource, LiquidAlpha, Row};
 use serde::Deserialize;
 
@@ -10,6 +11,7 @@ struct WeightsMath {
     alpha_sigmoid: Vec<Sigmoid>,
     exp_safe_bits_in_out: Vec<(i64, i64)>,
     fixed_vectors: Vec<FixedVector>,
+    max_upscale: Vec<Upscale>,
     topk: Vec<TopK>,
     weighted_median_col_sparse: Vec<Median>,
 }
@@ -30,12 +32,23 @@ struct FixedVector {
     in_bits: Vec<i64>,
     normalized_bits: Vec<i64>,
     proportion_u16: Vec<u16>,
+    max_upscale_u16: Vec<u16>,
+}
+
+#[derive(Deserialize)]
+struct Upscale {
+    #[serde(rename = "in")]
+    weights: Vec<u16>,
+    max_upscaled: Vec<u16>,
+    normalize_weights: Vec<u16>,
+    check_vec_max_limited_655_6553_32767_65535: Vec<bool>,
 }
 
 #[derive(Deserialize)]
 struct TopK {
     in_bits: Vec<i64>,
     is_topk: Vec<bool>,
+    is_topk_nonzero: Vec<bool>,
     k: usize,
 }
 
@@ -87,6 +100,7 @@ fn normalisation_and_proportions_match_the_chain() {
     for case in recorded().fixed_vectors {
         let mut vector = fixed(&case.in_bits);
         let proportions: Vec<u16> = vector.iter().copied().map(to_u16).collect();
+        assert_eq!(max_upscale_fixed(&vector), case.max_upscale_u16);
         normalize(&mut vector);
         assert_eq!(bits(&vector), case.normalized_bits);
         assert_eq!(proportions, case.proportion_u16);
@@ -96,7 +110,21 @@ fn normalisation_and_proportions_match_the_chain() {
 #[test]
 fn top_k_matches_the_chain() {
     for case in recorded().topk {
-        assert_eq!(top_k(&fixed(&case.in_bits), case.k), case.is_topk, "top {}", case.k);
+        let vector = fixed(&case.in_bits);
+        assert_eq!(top_k(&vector, case.k), case.is_topk, "top {}", case.k);
+        assert_eq!(top_k_nonzero(&vector, case.k), case.is_topk_nonzero, "top {}", case.k);
+    }
+}
+
+#[test]
+fn set_weights_are_scaled_and_limited_as_on_the_chain() {
+    for case in recorded().max_upscale {
+        assert_eq!(max_upscale(&case.weights), case.max_upscaled);
+        assert_eq!(normalized(&case.weights), case.normalize_weights);
+        let limited: Vec<bool> = [655, 6_553, 32_767, 65_535]
+            .map(|limit| is_max_limited(&case.weights, limit))
+            .to_vec();
+        assert_eq!(limited, case.check_vec_max_limited_655_6553_32767_65535);
     }
 }
 

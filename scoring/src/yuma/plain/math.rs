@@ -6,7 +6,7 @@
 use crate::fixed::{HALF, I32F32, ONE, ZERO, exp_safe, normalize, proportion, safe_div, sum};
 use crate::yuma::{LiquidAlpha, Row};
 
-pub use crate::yuma::standing::top_k;
+pub use crate::yuma::standing::{top_k, top_k_nonzero};
 
 /// Largest weight of each column that at least `majority` of the stake supports (a stake-weighted
 /// median for majority one half). Missing entries support zero; rows without stake do not count.
@@ -65,11 +65,7 @@ pub fn clip_columns(rows: &[Row<I32F32>], limits: &[I32F32]) -> Vec<Row<I32F32>>
 }
 
 /// `Σ_i stake_i × w_ij` of each column, in row order.
-pub fn column_sums_weighted(
-    rows: &[Row<I32F32>],
-    stake: &[I32F32],
-    columns: usize,
-) -> Vec<I32F32> {
+pub fn column_sums_weighted(rows: &[Row<I32F32>], stake: &[I32F32], columns: usize) -> Vec<I32F32> {
     let mut sums = vec![ZERO; columns];
     for (row, stake) in rows.iter().zip(stake) {
         for (uid, value) in row {
