@@ -1,1 +1,36 @@
-//! Placeholder.
+//! Models served with candle on this machine's processors, and evidence of what ran.
+//!
+//! ```text
+//! ModelSource ─ load ─▶ Model ─ Engine::start ─▶ Engine ─ generate / stream ─▶ Completion
+//!   tiny, path, hub     ModelId                  worker   rescore           ─▶ TokenCheck…
+//! ```
+//!
+//! A [`ModelId`] says which weights, after load, run in which arithmetic. Tokens are drawn by
+//! [`gumbel-v1`](sample), so a seed fixes a completion, and anyone with the model can
+//! [`Engine::rescore`] it with one prefill. Arithmetic is the same on every processor, whatever the
+//! batch and the number of threads.
+//!
+//! This crate knows no chain, no hotkey and no subnet.
+
+pub mod config;
+mod engine;
+pub mod hub;
+mod id;
+mod kernel;
+mod kv;
+mod load;
+mod model;
+pub mod sample;
+mod source;
+mod tokenizer;
+
+pub use engine::{
+    Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, MAX_PROMPT_BYTES,
+    MAX_STOPS, Prompt, Stream, Timing, TokenCheck,
+};
+pub use id::{IdError, ModelId, NumericClass};
+pub use load::{HeaderError, LoadError};
+pub use model::{LoadOptions, Model, default_threads};
+pub use sample::{Sampling, SamplingError};
+pub use source::{HubFile, HubModel, ModelSource};
+pub use tokenizer::{Message, Tokenizer, TokenizerError};

@@ -1,0 +1,94 @@
+//! What one row of logits says about one claimed token.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Sampling;
+
+/// A claimed token held against the model's own draw.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenCheck {
+    /// The claimed token.
+    pub token: u32,
+    /// Its log-probability under softmax(logits), in nats.
+    pub logprob: f32,
+    /// How many tokens are likelier.
+    pub rank: u32,
+    /// Entropy of the distribution drawn from, softmax(logits / T), in nats; 0 where T = 0.
+    pub entropy_nat: f32,
+    /// The token that the seed draws here.
+    pub seeded_token: u32,
+    /// How far the claimed token's perturbed score lies behind the winner's; 0 where they agree.
+    pub margin: f32,
+}
+
+impl TokenCheck {
+    pub(super) fn new(logits: &[f32], token: u32, sampling: &Sampling, position: u32) -> Self {
+        let logit = logits[token as usize];
+        let rank = logits.iter().filter(|&&other| other > logit).count();
+        let seeded_token = sampling.draw(logits, position);
+        let score = |id: u32| sampling.score(logits[id as usize], position, id);
+        Self {
+            token,
+            logprob: logprob(logits, token),
+            rank: u32::try_from(rank).unwrap_or(u32::MAX),
+            entropy_nat: entropy(logits, sampling.temperature()),
+            seeded_token,
+            margin: score(seeded_token) - score(token),
+        }
+    }
+
+    /// True where the claimed token is the one the seed draws.
+    pub const fn matches(&self) -> bool {
+        self.token == self.seeded_token
+    }
+}
+
+/// Log-probability of `token` under softmax(logits), in nats.
+pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&l| f64::from(crate::kernel::exp(l - most))).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
+    let logprob = (f64::from(logits[token as usize] - most) - libm::log(sum)) as f32;
+    logprob
+}
+
+/// Entropy of softmax(logits / T), in nats.
+fn entropy(logits: &[f32], temperature: f32) -> f32 {
+    if temperature == 0.0 {
+        return 0.0;
+    }
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut sum, mut weighted) = (0.0_f64, 0.0_f64);
+    for &logit in logits {
+        let x = (logit - most) / temperature;
+        let p = f64::from(crate::kernel::exp(x));
+        sum += p;
+        if p > 0.0 {
+            weighted += p * f64::from(x);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
+    let entropy = (libm::log(sum) - weighted / sum).max(0.0) as f32;
+    entropy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uniform_row_has_the_entropy_of_its_width() {
+        let check = TokenCheck::new(&[2.0; 8], 3, &Sampling::new(1.0, 1).unwrap(), 0);
+        assert!((check.entropy_nat - 8_f32.ln()).abs() < 1e-5);
+        assert!((check.logprob + 8_f32.ln()).abs() < 1e-5);
+        assert_eq!(check.rank, 0);
+    }
+
+    #[test]
+    fn greedy_draws_carry_no_entropy_and_an_exact_margin() {
+        let check = TokenCheck::new(&[1.0, 4.0, 2.5], 2, &Sampling::greedy(), 0);
+        assert_eq!((check.seeded_token, check.rank), (1, 1));
+        assert!((check.margin - 1.5).abs() < 1e-6 && check.entropy_nat.abs() < 1e-9);
+        assert!(!check.matches());
+    }
+}

@@ -1,0 +1,159 @@
+//! Element-wise operators and norms.
+
+use super::{Isa, LANES, Lane, isa::Kernel};
+
+/// What happens to every operator's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// Kept in f32.
+    None,
+    /// Rounded to the nearest bf16, ties to even.
+    Bf16,
+}
+
+impl Rounding {
+    pub(crate) fn apply(self, values: &mut [f32]) {
+        if self == Self::Bf16 {
+            for value in values {
+                *value = half::bf16::from_f32(*value).to_f32();
+            }
+        }
+    }
+}
+
+/// `e^x` to within 2 units in the last place for x ≤ 88; 0 below −87.
+///
+/// Cody–Waite reduction `x = n·ln 2 + r`, a degree-6 Taylor polynomial on |r| ≤ ln 2 / 2 (truncation
+/// below 2⁻²⁴ relative), and `2ⁿ` put into the exponent.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    /// Adding and subtracting 1.5·2²³ rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.0, 88.0);
+    let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let r = (-n).mul_add(LN2_LOW, (-n).mul_add(LN2_HIGH, clamped));
+    let mut p = 1.0 / 720.0;
+    for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = r.mul_add(p, c);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "an integer within −126..=127")]
+    let scale = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    if x < -87.0 { 0.0 } else { p * scale }
+}
+
+struct RmsNorm<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for RmsNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let width = self.weight.len();
+        for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
+            let mut sums = Lane::ZERO;
+            let (whole, rest) = x.as_chunks::<LANES>();
+            for chunk in whole {
+                for (sum, &v) in sums.0.iter_mut().zip(chunk) {
+                    *sum = v.mul_add(v, *sum);
+                }
+            }
+            for (sum, &v) in sums.0.iter_mut().zip(rest) {
+                *sum = v.mul_add(v, *sum);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "widths stay far below 2²⁴")]
+            let mean = sums.sum() / width as f32;
+            let scale = 1.0 / (mean + self.eps).sqrt();
+            for ((out, &v), &w) in out.iter_mut().zip(x).zip(self.weight) {
+                *out = v * scale * w;
+            }
+        }
+    }
+}
+
+/// `x / √(mean(x²) + eps) · weight`, row by row. `x` and `out`: `[rows, width]`.
+pub(crate) fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    isa.run(RmsNorm { x, weight, eps, out });
+}
+
+struct SiluMul<'a> {
+    gate_up: &'a [f32],
+    ffn: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for SiluMul<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let rows = self.gate_up.chunks_exact(2 * self.ffn);
+        for (row, out) in rows.zip(self.out.chunks_exact_mut(self.ffn)) {
+            let (gate, up) = row.split_at(self.ffn);
+            for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
+                *out = g / (1.0 + exp(-g)) * u;
+            }
+        }
+    }
+}
+
+/// `silu(gate)·up`, from rows `[gate | up]` of `2·ffn` to rows of `ffn`.
+pub(crate) fn silu_mul(isa: Isa, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
+    isa.run(SiluMul { gate_up, ffn, out });
+}
+
+/// `a + b` into `out`.
+pub(crate) fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = a + b;
+    }
+}
+
+/// Rotates a head by its position: halves `(a, b)` become `(a·cos − b·sin, b·cos + a·sin)`.
+/// `cos` and `sin`: one number for each pair.
+#[inline(always)]
+pub(crate) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (low, high) = head.split_at_mut(cos.len());
+    for (((a, b), &cos), &sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+        let (x, y) = (*a, *b);
+        *a = x * cos - y * sin;
+        *b = y * cos + x * sin;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_units_of_the_last_place() {
+        for step in -86_000..88_000 {
+            #[expect(clippy::cast_precision_loss, reason = "small integers")]
+            let x = step as f32 / 1000.0;
+            let (got, want) = (f64::from(exp(x)), libm::exp(f64::from(x)));
+            assert!((got - want).abs() <= want * 2.4e-7, "exp({x}) = {got}, not {want}");
+        }
+        assert_eq!(exp(f32::NEG_INFINITY).to_bits(), 0);
+    }
+
+    #[test]
+    fn norms_are_the_same_bits_on_every_instruction_set() {
+        let x: Vec<f32> = (0..3 * 37_u16).map(|i| f32::from(i % 13) - 6.3).collect();
+        let weight: Vec<f32> = (0..37_u16).map(|i| f32::from(i) / 7.0).collect();
+        let outputs: Vec<Vec<u32>> = Isa::available()
+            .into_iter()
+            .map(|isa| {
+                let mut out = vec![0.0; x.len()];
+                rms_norm(isa, &x, &weight, 1e-5, &mut out);
+                out.iter().map(|v| v.to_bits()).collect()
+            })
+            .collect();
+        assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}

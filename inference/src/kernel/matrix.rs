@@ -1,0 +1,184 @@
+//! Weights packed for products with activations: panels of sixteen rows.
+
+use std::ops::Range;
+
+use super::{Isa, LANES, Lane, Pool, isa::Kernel};
+use crate::load::{Encoded, Format};
+
+/// Activation rows that share one pass over a panel: sixteen sums stay in registers with room for
+/// the weights and a broadcast.
+const TILE_ROWS: usize = 8;
+
+/// Products smaller than this many multiply-adds are not worth waking another thread.
+const MIN_PARALLEL_WORK: usize = 1 << 17;
+
+/// A weight matrix `[rows, cols]`, ready for `y = x·Wᵀ`.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    rows: usize,
+    cols: usize,
+    panels: Panels,
+}
+
+#[derive(Debug)]
+enum Panels {
+    /// `[⌈rows/16⌉][cols]` lanes.
+    F32(Vec<Lane>),
+}
+
+impl Matrix {
+    /// Packs an encoded matrix.
+    pub(crate) fn pack(encoded: &Encoded) -> Self {
+        let Encoded { rows, cols, .. } = *encoded;
+        let panels = match encoded.format {
+            Format::F32 | Format::Bf16 => Panels::F32(pack_f32(encoded)),
+        };
+        Self { rows, cols, panels }
+    }
+
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) const fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.panels {
+            Panels::F32(lanes) => size_of_val(lanes.as_slice()),
+        }
+    }
+
+    /// Row `row` as f32, into `out` of `cols`.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        let (panel, lane) = (row / LANES, row % LANES);
+        match &self.panels {
+            Panels::F32(lanes) => {
+                let lanes = &lanes[panel * self.cols..][..self.cols];
+                for (out, lanes) in out.iter_mut().zip(lanes) {
+                    *out = lanes.0[lane];
+                }
+            }
+        }
+    }
+
+    /// `x·Wᵀ`: `x` is `[m, cols]`, the result `[m, rows]`.
+    pub(crate) fn product(&self, isa: Isa, pool: &Pool, x: &[f32]) -> Vec<f32> {
+        let m = x.len() / self.cols;
+        let mut out = vec![0.0; m * self.rows];
+        let parts = if m * self.rows * self.cols < MIN_PARALLEL_WORK { 1 } else { pool.threads() };
+        let slices = Columns::split(&mut out, self.rows, parts);
+        match &self.panels {
+            Panels::F32(lanes) => pool.each(slices, |columns| {
+                isa.run(F32Product { lanes, x, cols: self.cols, columns });
+            }),
+        }
+        out
+    }
+}
+
+/// A range of panels and, for each activation row, the outputs they produce.
+struct Columns<'a> {
+    panels: Range<usize>,
+    rows: Vec<&'a mut [f32]>,
+}
+
+impl<'a> Columns<'a> {
+    /// Divides `out`, of rows of `width`, into `parts` ranges of whole panels.
+    fn split(out: &'a mut [f32], width: usize, parts: usize) -> Vec<Self> {
+        let panels = width.div_ceil(LANES);
+        let bounds: Vec<usize> = (0..=parts).map(|part| panels * part / parts).collect();
+        let mut columns: Vec<Self> = bounds
+            .windows(2)
+            .map(|pair| Self { panels: pair[0]..pair[1], rows: Vec::new() })
+            .collect();
+        for mut row in out.chunks_exact_mut(width) {
+            for part in &mut columns {
+                let taken = (part.panels.len() * LANES).min(row.len());
+                let (head, tail) = row.split_at_mut(taken);
+                part.rows.push(head);
+                row = tail;
+            }
+        }
+        columns
+    }
+}
+
+fn pack_f32(encoded: &Encoded) -> Vec<Lane> {
+    let Encoded { rows, cols, .. } = *encoded;
+    let mut lanes = vec![Lane::ZERO; rows.div_ceil(LANES) * cols];
+    let mut values = vec![0.0; cols];
+    for row in 0..rows {
+        encoded.decode_row(row, &mut values);
+        let panel = &mut lanes[row / LANES * cols..][..cols];
+        for (lane, &value) in panel.iter_mut().zip(&values) {
+            lane.0[row % LANES] = value;
+        }
+    }
+    lanes
+}
+
+struct F32Product<'a> {
+    lanes: &'a [Lane],
+    x: &'a [f32],
+    cols: usize,
+    columns: Columns<'a>,
+}
+
+impl Kernel for F32Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let tiles = self.columns.rows.len().div_ceil(TILE_ROWS);
+        for (local, panel) in self.columns.panels.clone().enumerate() {
+            let weights = &self.lanes[panel * self.cols..][..self.cols];
+            for tile in 0..tiles {
+                let first = tile * TILE_ROWS;
+                let rows = &mut self.columns.rows[first..];
+                let x = &self.x[first * self.cols..];
+                match rows.len() {
+                    1 => f32_tile::<1>(weights, x, self.cols, rows, local),
+                    2 => f32_tile::<2>(weights, x, self.cols, rows, local),
+                    3 => f32_tile::<3>(weights, x, self.cols, rows, local),
+                    4 => f32_tile::<4>(weights, x, self.cols, rows, local),
+                    5 => f32_tile::<5>(weights, x, self.cols, rows, local),
+                    6 => f32_tile::<6>(weights, x, self.cols, rows, local),
+                    7 => f32_tile::<7>(weights, x, self.cols, rows, local),
+                    _ => f32_tile::<TILE_ROWS>(weights, x, self.cols, rows, local),
+                }
+            }
+        }
+    }
+}
+
+/// `M` activation rows against one panel; each sum runs over the columns in order.
+#[inline(always)]
+fn f32_tile<const M: usize>(
+    weights: &[Lane],
+    x: &[f32],
+    cols: usize,
+    rows: &mut [&mut [f32]],
+    local: usize,
+) {
+    let mut sums = [Lane::ZERO; M];
+    let x: [&[f32]; M] = std::array::from_fn(|row| &x[row * cols..][..weights.len()]);
+    for (k, weight) in weights.iter().enumerate() {
+        for (sum, x) in sums.iter_mut().zip(&x) {
+            sum.fma(x[k], weight);
+        }
+    }
+    for (row, sum) in rows.iter_mut().zip(&sums) {
+        store(row, local, sum);
+    }
+}
+
+/// Writes a panel's sums; the last panel of a matrix may be narrower than sixteen.
+#[inline(always)]
+fn store(row: &mut [f32], panel: usize, sums: &Lane) {
+    let out = &mut row[panel * LANES..];
+    let width = out.len().min(LANES);
+    out[..width].copy_from_slice(&sums.0[..width]);
+}

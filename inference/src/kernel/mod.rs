@@ -1,0 +1,51 @@
+//! Arithmetic on slices, the same bits on every processor.
+//!
+//! Each kernel is written once, in plain Rust with explicit fused multiply-adds, and compiled for
+//! each instruction set ([`Isa`]); sums run in a fixed order that depends neither on the batch nor on
+//! the number of threads. So a token's logits are the same whether it was decoded alone, decoded
+//! beside others, or prefilled by a verifier on another machine.
+
+mod attention;
+mod isa;
+mod math;
+mod matrix;
+mod pool;
+
+pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape};
+pub(crate) use isa::Isa;
+pub(crate) use math::{Rounding, add, exp, rms_norm, rotate, silu_mul};
+pub(crate) use matrix::Matrix;
+pub(crate) use pool::Pool;
+
+/// f32 lanes that every kernel works in: one 512-bit register, two of 256 bits, four of 128.
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen numbers side by side, aligned to a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Lane(pub(crate) [f32; LANES]);
+
+impl Lane {
+    pub(crate) const ZERO: Self = Self([0.0; LANES]);
+
+    /// `self + a·b`, each lane rounded once.
+    #[inline(always)]
+    pub(crate) fn fma(&mut self, a: f32, b: &Self) {
+        for (sum, &b) in self.0.iter_mut().zip(&b.0) {
+            *sum = a.mul_add(b, *sum);
+        }
+    }
+
+    /// Sum of the lanes, by halves: the order is part of the numeric class.
+    #[inline(always)]
+    pub(crate) fn sum(mut self) -> f32 {
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                self.0[lane] += self.0[lane + half];
+            }
+            half /= 2;
+        }
+        self.0[0]
+    }
+}

@@ -1,0 +1,67 @@
+//! Where a model comes from.
+
+use std::path::{Path, PathBuf};
+
+/// A model on the Hugging Face hub, pinned to one revision and one file digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubModel {
+    /// Name on our command line.
+    pub name: &'static str,
+    /// `owner/repository`.
+    pub repo: &'static str,
+    /// Commit of the repository.
+    pub revision: &'static str,
+    /// Files to fetch, each with its SHA-256 in hex.
+    pub files: &'static [HubFile],
+}
+
+/// One pinned file of a [`HubModel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubFile {
+    /// Path inside the repository.
+    pub path: &'static str,
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: &'static str,
+}
+
+/// Where the weights, the tokenizer and the configuration come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelSource {
+    /// The small model that ships inside this crate.
+    Tiny,
+    /// A Hugging Face directory, a `.safetensors` file inside one, or a `.gguf` file.
+    Path(PathBuf),
+    /// A pinned model of the hub.
+    Hub(HubModel),
+}
+
+impl ModelSource {
+    /// Reads a `--model` argument: `tiny`, a name of [`crate::hub::CATALOGUE`], or a path.
+    ///
+    /// A word that is neither a known name nor an existing path is taken as a path, so that the
+    /// error names the file that is missing.
+    pub fn parse(text: &str) -> Self {
+        if text == TINY {
+            return Self::Tiny;
+        }
+        match crate::hub::CATALOGUE.iter().find(|model| model.name == text) {
+            Some(model) if !Path::new(text).exists() => Self::Hub(*model),
+            _ => Self::Path(PathBuf::from(text)),
+        }
+    }
+
+    /// A short name for tables: the catalogue's name, or the file's stem.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Tiny => TINY.to_owned(),
+            Self::Hub(model) => model.name.to_owned(),
+            Self::Path(path) => path
+                .file_stem()
+                .map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into()),
+        }
+    }
+}
+
+/// The name of [`ModelSource::Tiny`].
+const TINY: &str = "tiny";
