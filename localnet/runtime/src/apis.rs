@@ -1,0 +1,83 @@
+//! The chain's runtime APIs.
+
+use crate::AccountId;
+use crate::info::{
+    DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult, StakeInfo,
+    SubnetPrice,
+};
+use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
+
+sp_api::decl_runtime_apis! {
+    /// Neurons.
+    pub trait NeuronInfoRuntimeApi {
+        /// Every neuron with its weights and bonds.
+        fn get_neurons(netuid: NetUid) -> Vec<NeuronInfo<AccountId>>;
+        /// One neuron with its weights and bonds.
+        fn get_neuron(netuid: NetUid, uid: u16) -> Option<NeuronInfo<AccountId>>;
+        /// Every neuron.
+        fn get_neurons_lite(netuid: NetUid) -> Vec<NeuronInfoLite<AccountId>>;
+        /// One neuron.
+        fn get_neuron_lite(netuid: NetUid, uid: u16) -> Option<NeuronInfoLite<AccountId>>;
+    }
+
+    /// Subnets.
+    #[api_version(2)]
+    pub trait SubnetInfoRuntimeApi {
+        /// Every network with its pool.
+        fn get_all_dynamic_info() -> Vec<Option<DynamicInfo<AccountId>>>;
+        /// A network with its pool.
+        fn get_dynamic_info(netuid: NetUid) -> Option<DynamicInfo<AccountId>>;
+        /// Everything about a network and its neurons.
+        fn get_metagraph(netuid: NetUid) -> Option<Metagraph<AccountId>>;
+        /// Everything about every network.
+        fn get_all_metagraphs() -> Vec<Option<Metagraph<AccountId>>>;
+        /// Everything about a mechanism.
+        fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<AccountId>>;
+        /// The subnet that the next network would replace.
+        fn get_subnet_to_prune() -> Option<NetUid>;
+        /// The account that holds a subnet's TAO.
+        fn get_subnet_account_id(netuid: NetUid) -> Option<AccountId>;
+        /// Block of the next epoch.
+        fn get_next_epoch_start_block(netuid: NetUid) -> Option<u64>;
+        /// TAO of the next block.
+        fn get_block_emission() -> TaoBalance;
+        /// Where a coldkey's incentive goes.
+        fn get_coldkey_auto_stake_hotkey(coldkey: AccountId, netuid: NetUid) -> Option<AccountId>;
+        /// Hyperparameters by name.
+        fn get_subnet_hyperparams_v3(netuid: NetUid) -> Option<Vec<HyperparamEntry>>;
+    }
+
+    /// Stakes.
+    pub trait StakeInfoRuntimeApi {
+        /// Every stake of a coldkey.
+        fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo<AccountId>>;
+        /// Every stake of many coldkeys.
+        fn get_stake_info_for_coldkeys(
+            coldkey_accounts: Vec<AccountId>,
+        ) -> Vec<(AccountId, Vec<StakeInfo<AccountId>>)>;
+        /// One stake.
+        fn get_stake_info_for_hotkey_coldkey_netuid(
+            hotkey_account: AccountId,
+            coldkey_account: AccountId,
+            netuid: NetUid,
+        ) -> Option<StakeInfo<AccountId>>;
+    }
+
+    /// Registration of networks.
+    pub trait SubnetRegistrationRuntimeApi {
+        /// What the next network costs.
+        fn get_network_registration_cost() -> TaoBalance;
+    }
+
+    /// Pools.
+    pub trait SwapRuntimeApi {
+        /// TAO rao for one alpha.
+        fn current_alpha_price(netuid: NetUid) -> u64;
+        /// The same for every network.
+        fn current_alpha_price_all() -> Vec<SubnetPrice>;
+        /// What buying alpha would do.
+        fn sim_swap_tao_for_alpha(netuid: NetUid, tao: TaoBalance) -> SimSwapResult;
+        /// What selling alpha would do.
+        fn sim_swap_alpha_for_tao(netuid: NetUid, alpha: AlphaBalance) -> SimSwapResult;
+    }
+}

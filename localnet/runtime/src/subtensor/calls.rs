@@ -1,0 +1,800 @@
+//! Calls of the subnet pallet under the chain's indices. Each names its subject's function.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The calls.
+#[pallet_section]
+mod calls {
+    use super::staking::{Limit, Position};
+    use super::weights::Row;
+    use std::collections::BTreeSet;
+
+    /// Weight of a call that costs `fee` rao beside its length: half a billionth of a TAO per
+    /// picosecond.
+    const fn priced(fee: u64) -> Weight {
+        Weight::from_parts(fee.saturating_mul(2_000), 0)
+    }
+
+    /// Weight of a call that is free.
+    const FREE: (Weight, DispatchClass, Pays) =
+        (Weight::from_parts(20_000_000, 0), DispatchClass::Normal, Pays::No);
+
+    /// Calls.
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Sets the signer's weights on a subnet.
+        #[pallet::call_index(0)]
+        #[pallet::weight(FREE)]
+        pub fn set_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            dests: Vec<u16>,
+            weights: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let row = Row { uids: dests, values: weights, version_key };
+            Self::do_set_weights(&hotkey, netuid, MechId(0), row)
+        }
+
+        /// Stakes TAO on a hotkey.
+        #[pallet::call_index(2)]
+        #[pallet::weight(priced(1_531_000))]
+        pub fn add_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            amount_staked: TaoBalance,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_add_stake(Position { coldkey, hotkey, netuid }, amount_staked, None)
+        }
+
+        /// Sells staked alpha.
+        #[pallet::call_index(3)]
+        #[pallet::weight(priced(1_284_000))]
+        pub fn remove_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            amount_unstaked: AlphaBalance,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_remove_stake(Position { coldkey, hotkey, netuid }, amount_unstaked, None)
+        }
+
+        /// Announces the signer's endpoint.
+        #[pallet::call_index(4)]
+        #[pallet::weight(FREE)]
+        #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
+        pub fn serve_axon(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let axon = AxonInfo {
+                block: 0,
+                version,
+                ip,
+                port,
+                ip_type,
+                protocol,
+                placeholder1,
+                placeholder2,
+            };
+            Self::do_serve_axon(hotkey, netuid, axon, None)
+        }
+
+        /// Announces the signer's metrics endpoint.
+        #[pallet::call_index(5)]
+        #[pallet::weight(FREE)]
+        pub fn serve_prometheus(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let info = PrometheusInfo { block: 0, version, ip, port, ip_type };
+            Self::do_serve_prometheus(hotkey, netuid, info)
+        }
+
+        /// Registers a hotkey for its price; the proof of work is not looked at.
+        #[pallet::call_index(6)]
+        #[pallet::weight(priced(2_043_000))]
+        pub fn register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            _block_number: u64,
+            _nonce: u64,
+            _work: Vec<u8>,
+            hotkey: T::AccountId,
+            _coldkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_register(&coldkey, netuid, &hotkey, None)
+        }
+
+        /// Registers a hotkey for its price.
+        #[pallet::call_index(7)]
+        #[pallet::weight(priced(2_043_000))]
+        pub fn burned_register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            hotkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_register(&coldkey, netuid, &hotkey, None)
+        }
+
+        /// Announces the signer's endpoint with a TLS key.
+        #[pallet::call_index(40)]
+        #[pallet::weight(FREE)]
+        #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
+        pub fn serve_axon_tls(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+            certificate: Vec<u8>,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let axon = AxonInfo {
+                block: 0,
+                version,
+                ip,
+                port,
+                ip_type,
+                protocol,
+                placeholder1,
+                placeholder2,
+            };
+            Self::do_serve_axon(hotkey, netuid, axon, Some(certificate))
+        }
+
+        /// Registers a network.
+        #[pallet::call_index(59)]
+        #[pallet::weight(priced(3_038_000))]
+        pub fn register_network(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_register_network(coldkey, hotkey, None)
+        }
+
+        /// Ends a subnet; root only, whatever the argument says.
+        #[pallet::call_index(61)]
+        #[pallet::weight(priced(100_000))]
+        pub fn dissolve_network(
+            origin: OriginFor<T>,
+            _coldkey: T::AccountId,
+            netuid: NetUid,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            Self::dissolve(netuid)
+        }
+
+        /// Seats a hotkey on the root network.
+        #[pallet::call_index(62)]
+        #[pallet::weight(priced(1_089_000))]
+        pub fn root_register(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_root_register(&coldkey, &hotkey)
+        }
+
+        /// Lowers a hotkey's take.
+        #[pallet::call_index(65)]
+        #[pallet::weight(FREE)]
+        pub fn decrease_take(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            take: PerU16,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_decrease_take(coldkey, hotkey, take)
+        }
+
+        /// Raises a hotkey's take.
+        #[pallet::call_index(66)]
+        #[pallet::weight(FREE)]
+        pub fn increase_take(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            take: PerU16,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_increase_take(coldkey, hotkey, take)
+        }
+
+        /// Schedules a hotkey's children.
+        #[pallet::call_index(67)]
+        #[pallet::weight(priced(1_684_000))]
+        pub fn set_children(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            children: Vec<(u64, T::AccountId)>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_children(&coldkey, hotkey, netuid, children)
+        }
+
+        /// Says who the signer is.
+        #[pallet::call_index(68)]
+        #[pallet::weight(priced(120_000))]
+        #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
+        pub fn set_identity(
+            origin: OriginFor<T>,
+            name: Vec<u8>,
+            url: Vec<u8>,
+            github_repo: Vec<u8>,
+            image: Vec<u8>,
+            discord: Vec<u8>,
+            description: Vec<u8>,
+            additional: Vec<u8>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let identity =
+                ChainIdentityV2 { name, url, github_repo, image, discord, description, additional };
+            Self::do_set_identity(coldkey, identity)
+        }
+
+        /// Sets what a hotkey keeps of its parents' dividends.
+        #[pallet::call_index(75)]
+        #[pallet::weight(priced(214_000))]
+        pub fn set_childkey_take(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            take: PerU16,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_childkey_take(&coldkey, hotkey, netuid, take)
+        }
+
+        /// Says what a subnet is; owner only.
+        #[pallet::call_index(78)]
+        #[pallet::weight(priced(120_000))]
+        #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
+        pub fn set_subnet_identity(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            subnet_name: Vec<u8>,
+            github_repo: Vec<u8>,
+            subnet_contact: Vec<u8>,
+            subnet_url: Vec<u8>,
+            discord: Vec<u8>,
+            description: Vec<u8>,
+            logo_url: Vec<u8>,
+            additional: Vec<u8>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let identity = SubnetIdentityV3 {
+                subnet_name,
+                github_repo,
+                subnet_contact,
+                subnet_url,
+                discord,
+                description,
+                logo_url,
+                additional,
+            };
+            Self::do_set_subnet_identity(&coldkey, netuid, identity)
+        }
+
+        /// Registers a network and says what it is.
+        #[pallet::call_index(79)]
+        #[pallet::weight(priced(3_038_000))]
+        pub fn register_network_with_identity(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            identity: Option<SubnetIdentityV3>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_register_network(coldkey, hotkey, identity)
+        }
+
+        /// Sets weights on many subnets; failures are events.
+        #[pallet::call_index(80)]
+        #[pallet::weight(FREE)]
+        pub fn batch_set_weights(
+            origin: OriginFor<T>,
+            netuids: Vec<Compact<NetUid>>,
+            weights: Vec<Vec<(Compact<u16>, Compact<u16>)>>,
+            version_keys: Vec<Compact<u64>>,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_batch_set_weights(hotkey, netuids, weights, version_keys)
+        }
+
+        /// Sells everything staked on a hotkey.
+        #[pallet::call_index(83)]
+        #[pallet::weight(priced(88_000))]
+        pub fn unstake_all(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_unstake_all(coldkey, hotkey)
+        }
+
+        /// Moves everything staked on a hotkey to the root network.
+        #[pallet::call_index(84)]
+        #[pallet::weight(priced(2_138_000))]
+        pub fn unstake_all_alpha(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_unstake_all_alpha(coldkey, hotkey)
+        }
+
+        /// Moves stake between hotkeys and subnets.
+        #[pallet::call_index(85)]
+        #[pallet::weight(priced(695_000))]
+        pub fn move_stake(
+            origin: OriginFor<T>,
+            origin_hotkey: T::AccountId,
+            destination_hotkey: T::AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: AlphaBalance,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_move_stake(
+                coldkey,
+                (origin_hotkey, origin_netuid),
+                (destination_hotkey, destination_netuid),
+                alpha_amount,
+                None,
+            )
+        }
+
+        /// Gives stake to another coldkey.
+        #[pallet::call_index(86)]
+        #[pallet::weight(priced(666_000))]
+        pub fn transfer_stake(
+            origin: OriginFor<T>,
+            destination_coldkey: T::AccountId,
+            hotkey: T::AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: AlphaBalance,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_transfer_stake(
+                coldkey,
+                destination_coldkey,
+                hotkey,
+                (origin_netuid, destination_netuid),
+                alpha_amount,
+            )
+        }
+
+        /// Moves stake between subnets.
+        #[pallet::call_index(87)]
+        #[pallet::weight(priced(2_158_000))]
+        pub fn swap_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: AlphaBalance,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_swap_stake(
+                coldkey,
+                hotkey,
+                (origin_netuid, destination_netuid),
+                alpha_amount,
+                None,
+            )
+        }
+
+        /// Stakes TAO up to a price.
+        #[pallet::call_index(88)]
+        #[pallet::weight(priced(1_626_000))]
+        pub fn add_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            amount_staked: TaoBalance,
+            limit_price: TaoBalance,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let limit = Limit { price: limit_price.0, partial: allow_partial };
+            Self::do_add_stake(Position { coldkey, hotkey, netuid }, amount_staked, Some(limit))
+        }
+
+        /// Sells staked alpha down to a price.
+        #[pallet::call_index(89)]
+        #[pallet::weight(priced(1_400_000))]
+        pub fn remove_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            amount_unstaked: AlphaBalance,
+            limit_price: TaoBalance,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let limit = Limit { price: limit_price.0, partial: allow_partial };
+            Self::do_remove_stake(
+                Position { coldkey, hotkey, netuid },
+                amount_unstaked,
+                Some(limit),
+            )
+        }
+
+        /// Moves stake between subnets down to a ratio of prices.
+        #[pallet::call_index(90)]
+        #[pallet::weight(priced(2_259_000))]
+        pub fn swap_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: AlphaBalance,
+            limit_price: TaoBalance,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let limit = Limit { price: limit_price.0, partial: allow_partial };
+            Self::do_swap_stake(
+                coldkey,
+                hotkey,
+                (origin_netuid, destination_netuid),
+                alpha_amount,
+                Some(limit),
+            )
+        }
+
+        /// Makes a new hotkey the signer's.
+        #[pallet::call_index(91)]
+        #[pallet::weight(priced(100_000))]
+        pub fn try_associate_hotkey(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_associate(&coldkey, &hotkey)
+        }
+
+        /// Starts a subnet's emission and trading; owner only.
+        #[pallet::call_index(92)]
+        #[pallet::weight(priced(182_000))]
+        pub fn start_call(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_start_call(&coldkey, netuid)
+        }
+
+        /// Commits to weights by hash.
+        #[pallet::call_index(96)]
+        #[pallet::weight(FREE)]
+        pub fn commit_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            commit_hash: H256,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_commit_weights(hotkey, netuid, MechId(0), commit_hash)
+        }
+
+        /// Reveals committed weights.
+        #[pallet::call_index(97)]
+        #[pallet::weight(FREE)]
+        pub fn reveal_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            uids: Vec<u16>,
+            values: Vec<u16>,
+            salt: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let row = Row { uids, values, version_key };
+            Self::do_reveal_weights(hotkey, netuid, MechId(0), row, &salt)
+        }
+
+        /// Reveals many commits of one subnet.
+        #[pallet::call_index(98)]
+        #[pallet::weight(FREE)]
+        pub fn batch_reveal_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            uids_list: Vec<Vec<u16>>,
+            values_list: Vec<Vec<u16>>,
+            salts_list: Vec<Vec<u16>>,
+            version_keys: Vec<u64>,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let rows = Row::zip(uids_list, values_list, version_keys)
+                .ok_or(Error::<T>::InputLengthsUnequal)?;
+            Self::do_batch_reveal_weights(hotkey, netuid, rows, salts_list)
+        }
+
+        /// Commits on many subnets; failures are events.
+        #[pallet::call_index(100)]
+        #[pallet::weight(FREE)]
+        pub fn batch_commit_weights(
+            origin: OriginFor<T>,
+            netuids: Vec<Compact<NetUid>>,
+            commit_hashes: Vec<H256>,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_batch_commit_weights(hotkey, netuids, commit_hashes)
+        }
+
+        /// Takes staked alpha out of the issuance.
+        #[pallet::call_index(101)]
+        #[pallet::weight(priced(548_000))]
+        pub fn recycle_alpha(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            amount: AlphaBalance,
+            netuid: NetUid,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_recycle_alpha(Position { coldkey, hotkey, netuid }, amount)
+        }
+
+        /// Burns staked alpha.
+        #[pallet::call_index(102)]
+        #[pallet::weight(priced(434_000))]
+        pub fn burn_alpha(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            amount: AlphaBalance,
+            netuid: NetUid,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_burn_alpha(Position { coldkey, hotkey, netuid }, amount)
+        }
+
+        /// Sells a whole position, down to a price.
+        #[pallet::call_index(103)]
+        #[pallet::weight(priced(1_364_000))]
+        pub fn remove_stake_full_limit(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            limit_price: Option<TaoBalance>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let limit = limit_price.map(|price| Limit { price: price.0, partial: false });
+            Self::do_remove_stake(
+                Position { coldkey, hotkey, netuid },
+                AlphaBalance(u64::MAX),
+                limit,
+            )
+        }
+
+        /// Sets how long children wait.
+        #[pallet::call_index(109)]
+        #[pallet::weight(priced(80_000))]
+        pub fn set_pending_childkey_cooldown(
+            origin: OriginFor<T>,
+            cooldown: u64,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            PendingChildKeyCooldown::<T>::put(cooldown);
+            Ok(())
+        }
+
+        /// Sets a subnet's symbol.
+        #[pallet::call_index(112)]
+        #[pallet::weight(priced(120_000))]
+        pub fn update_symbol(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            symbol: Vec<u8>,
+        ) -> DispatchResult {
+            Self::ensure_owner_or_root(origin, netuid)?;
+            Self::do_update_symbol(netuid, symbol)
+        }
+
+        /// Commits weights that the chain opens at a round of the beacon.
+        #[pallet::call_index(113)]
+        #[pallet::weight(FREE)]
+        pub fn commit_timelocked_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            commit: TimelockedCommit,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let version = commit_reveal_version;
+            Self::do_commit_timelocked(hotkey, netuid, MechId(0), commit, reveal_round, version)
+        }
+
+        /// Sends the signer's incentive to a hotkey.
+        #[pallet::call_index(114)]
+        #[pallet::weight(priced(120_000))]
+        pub fn set_coldkey_auto_stake_hotkey(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            hotkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_auto_stake(coldkey, netuid, hotkey)
+        }
+
+        /// Commits to a mechanism's weights by hash.
+        #[pallet::call_index(115)]
+        #[pallet::weight(FREE)]
+        pub fn commit_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            commit_hash: H256,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_commit_weights(hotkey, netuid, mecid, commit_hash)
+        }
+
+        /// Reveals a mechanism's committed weights.
+        #[pallet::call_index(116)]
+        #[pallet::weight(FREE)]
+        pub fn reveal_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            uids: Vec<u16>,
+            values: Vec<u16>,
+            salt: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let row = Row { uids, values, version_key };
+            Self::do_reveal_weights(hotkey, netuid, mecid, row, &salt)
+        }
+
+        /// Commits a mechanism's weights that the chain opens at a round of the beacon.
+        #[pallet::call_index(118)]
+        #[pallet::weight(FREE)]
+        pub fn commit_timelocked_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            commit: TimelockedCommit,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let version = commit_reveal_version;
+            Self::do_commit_timelocked(hotkey, netuid, mecid, commit, reveal_round, version)
+        }
+
+        /// Sets the signer's weights in a mechanism.
+        #[pallet::call_index(119)]
+        #[pallet::weight(FREE)]
+        pub fn set_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            dests: Vec<u16>,
+            weights: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            let row = Row { uids: dests, values: weights, version_key };
+            Self::do_set_weights(&hotkey, netuid, mecid, row)
+        }
+
+        /// Ends a subnet.
+        #[pallet::call_index(120)]
+        #[pallet::weight(priced(100_000))]
+        pub fn root_dissolve_network(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            ensure_root(origin)?;
+            Self::dissolve(netuid)
+        }
+
+        /// Claims the signer's root dividends.
+        #[pallet::call_index(121)]
+        #[pallet::weight(priced(200_000))]
+        pub fn claim_root(origin: OriginFor<T>, subnets: BTreeSet<NetUid>) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let netuids: Vec<_> = subnets.into_iter().collect();
+            Self::do_claim_root(&coldkey, Some(&netuids));
+            Ok(())
+        }
+
+        /// Buys alpha and burns it.
+        #[pallet::call_index(132)]
+        #[pallet::weight(priced(1_745_000))]
+        pub fn add_stake_burn(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: NetUid,
+            amount: TaoBalance,
+            limit: Option<TaoBalance>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_add_stake_burn(Position { coldkey, hotkey, netuid }, amount, limit)
+        }
+
+        /// Registers a hotkey for at most a price.
+        #[pallet::call_index(134)]
+        #[pallet::weight(priced(2_764_000))]
+        pub fn register_limit(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            hotkey: T::AccountId,
+            limit_price: u64,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_register(&coldkey, netuid, &hotkey, Some(limit_price))
+        }
+
+        /// Sets whether a root hotkey becomes a parent of new owners.
+        #[pallet::call_index(135)]
+        #[pallet::weight(priced(80_000))]
+        pub fn set_auto_parent_delegation_enabled(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            enabled: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_auto_parent(&coldkey, hotkey, enabled)
+        }
+
+        /// Sets a subnet's tempo; owner only.
+        #[pallet::call_index(139)]
+        #[pallet::weight(priced(120_000))]
+        pub fn set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_tempo(coldkey, netuid, tempo)
+        }
+
+        /// Sets a subnet's activity cutoff; owner only.
+        #[pallet::call_index(140)]
+        #[pallet::weight(priced(120_000))]
+        pub fn set_activity_cutoff_factor(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            factor_milli: u32,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_cutoff_factor(coldkey, netuid, factor_milli)
+        }
+
+        /// Brings a subnet's next epoch forward; owner only.
+        #[pallet::call_index(141)]
+        #[pallet::weight(priced(120_000))]
+        pub fn trigger_epoch(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            ensure!(Self::is_owner(netuid, &coldkey), DispatchError::BadOrigin);
+            Self::do_trigger_epoch(coldkey, netuid)
+        }
+
+        /// Moves stake between hotkeys and subnets down to a ratio of prices.
+        #[pallet::call_index(149)]
+        #[pallet::weight(priced(796_000))]
+        #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
+        pub fn move_stake_limit(
+            origin: OriginFor<T>,
+            origin_hotkey: T::AccountId,
+            destination_hotkey: T::AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: AlphaBalance,
+            limit_price: TaoBalance,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let limit = Limit { price: limit_price.0, partial: allow_partial };
+            Self::do_move_stake(
+                coldkey,
+                (origin_hotkey, origin_netuid),
+                (destination_hotkey, destination_netuid),
+                alpha_amount,
+                Some(limit),
+            )
+        }
+    }
+}

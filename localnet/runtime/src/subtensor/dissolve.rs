@@ -1,0 +1,178 @@
+//! The end of a subnet: stakes are paid out, everything about it is forgotten.
+
+use super::*;
+
+impl<T: Config> Pallet<T> {
+    /// Ends a subnet and pays its pool to its stakers in proportion to their alpha.
+    pub(crate) fn dissolve(netuid: NetUid) -> DispatchResult {
+        ensure!(!netuid.is_root(), Error::<T>::NotRootSubnet);
+        Self::ensure_exists(netuid)?;
+        Self::pay_out_stakers(netuid)?;
+        TotalNetworks::<T>::mutate(|total| *total = total.saturating_sub(1));
+        Self::forget_neurons(netuid);
+        Self::forget_settings(netuid);
+        Self::forget_pool(netuid);
+        Self::deposit_event(Event::NetworkRemoved(netuid));
+        Ok(())
+    }
+
+    fn pay_out_stakers(netuid: NetUid) -> DispatchResult {
+        let positions: Vec<_> = AlphaV2::<T>::iter_keys()
+            .filter(|(_, _, of)| *of == netuid)
+            .map(|(hotkey, coldkey, _)| {
+                let stake = Self::stake_of(&hotkey, &coldkey, netuid);
+                (hotkey, coldkey, stake.0)
+            })
+            .collect();
+        let total: u128 = positions.iter().map(|(_, _, stake)| u128::from(*stake)).sum();
+        let pool = u128::from(SubnetTAO::<T>::get(netuid).0);
+        for (hotkey, coldkey, stake) in positions {
+            let part = (pool * u128::from(stake)).checked_div(total).unwrap_or(0);
+            let part = TaoBalance(u64::try_from(part).unwrap_or(u64::MAX));
+            if part.0 > 0 {
+                Self::pay_from_subnet(netuid, &coldkey, part)?;
+            }
+            AlphaV2::<T>::remove((&hotkey, &coldkey, netuid));
+            TotalHotkeyAlpha::<T>::remove(&hotkey, netuid);
+            TotalHotkeySharesV2::<T>::remove(&hotkey, netuid);
+        }
+        let pool = SubnetTAO::<T>::get(netuid);
+        TotalStake::<T>::mutate(|total| *total = total.saturating_sub(pool));
+        Ok(())
+    }
+
+    fn forget_neurons(netuid: NetUid) {
+        for hotkey in Self::neurons(netuid) {
+            IsNetworkMember::<T>::remove(&hotkey, netuid);
+        }
+        for index in Self::indices(netuid).collect::<Vec<_>>() {
+            Self::forget_mechanism(index);
+        }
+        let _ = Keys::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = Uids::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = BlockAtRegistration::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = Axons::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = Prometheus::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = NeuronCertificates::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = PendingChildKeys::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = AlphaDividendsPerSubnet::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = RootAlphaDividendsPerSubnet::<T>::clear_prefix(netuid, u32::MAX, None);
+        let _ = RootClaimed::<T>::clear_prefix((netuid,), u32::MAX, None);
+        SubnetworkN::<T>::remove(netuid);
+        StakeWeight::<T>::remove(netuid);
+        Active::<T>::remove(netuid);
+        Consensus::<T>::remove(netuid);
+        Dividends::<T>::remove(netuid);
+        Emission::<T>::remove(netuid);
+        ValidatorTrust::<T>::remove(netuid);
+        ValidatorPermit::<T>::remove(netuid);
+        Self::forget_relations(netuid);
+    }
+
+    /// Forgets what hotkeys keep by subnet under their own key.
+    fn forget_relations(netuid: NetUid) {
+        ChildKeys::<T>::translate::<Vec<(u64, T::AccountId)>, _>(|_, of, v| {
+            (of != netuid).then_some(v)
+        });
+        ParentKeys::<T>::translate::<Vec<(u64, T::AccountId)>, _>(|_, of, v| {
+            (of != netuid).then_some(v)
+        });
+        TotalHotkeyAlphaLastEpoch::<T>::translate::<AlphaBalance, _>(|_, of, v| {
+            (of != netuid).then_some(v)
+        });
+        RootClaimable::<T>::translate::<BTreeMap<NetUid, I96F32>, _>(|_, mut rates| {
+            rates.remove(&netuid);
+            Some(rates)
+        });
+    }
+
+    fn forget_settings(netuid: NetUid) {
+        NetworksAdded::<T>::remove(netuid);
+        NetworkRegisteredAt::<T>::remove(netuid);
+        SubnetOwner::<T>::remove(netuid);
+        SubnetOwnerHotkey::<T>::remove(netuid);
+        SubnetMechanism::<T>::remove(netuid);
+        FirstEmissionBlockNumber::<T>::remove(netuid);
+        SubtokenEnabled::<T>::remove(netuid);
+        TokenSymbol::<T>::remove(netuid);
+        SubnetIdentitiesV3::<T>::remove(netuid);
+        TransferToggle::<T>::remove(netuid);
+        Tempo::<T>::remove(netuid);
+        LastEpochBlock::<T>::remove(netuid);
+        PendingEpochAt::<T>::remove(netuid);
+        SubnetEpochIndex::<T>::remove(netuid);
+        BlocksSinceLastStep::<T>::remove(netuid);
+        LastMechansimStepBlock::<T>::remove(netuid);
+        ActivityCutoffFactorMilli::<T>::remove(netuid);
+        ActivityCutoff::<T>::remove(netuid);
+        SubnetEpochConsensus::<T>::remove(netuid);
+        LiquidAlphaConsensusMode::<T>::remove(netuid);
+        Self::forget_hyperparameters(netuid);
+        MechanismCountCurrent::<T>::remove(netuid);
+        MechanismEmissionSplit::<T>::remove(netuid);
+    }
+
+    fn forget_hyperparameters(netuid: NetUid) {
+        Kappa::<T>::remove(netuid);
+        Rho::<T>::remove(netuid);
+        AlphaSigmoidSteepness::<T>::remove(netuid);
+        AlphaValues::<T>::remove(netuid);
+        LiquidAlphaOn::<T>::remove(netuid);
+        Yuma3On::<T>::remove(netuid);
+        BondsMovingAverage::<T>::remove(netuid);
+        BondsPenalty::<T>::remove(netuid);
+        BondsResetOn::<T>::remove(netuid);
+        MinAllowedWeights::<T>::remove(netuid);
+        MaxWeightsLimit::<T>::remove(netuid);
+        WeightsSetRateLimit::<T>::remove(netuid);
+        WeightsVersionKey::<T>::remove(netuid);
+        CommitRevealWeightsEnabled::<T>::remove(netuid);
+        RevealPeriodEpochs::<T>::remove(netuid);
+        MaxAllowedUids::<T>::remove(netuid);
+        MinAllowedUids::<T>::remove(netuid);
+        MaxAllowedValidators::<T>::remove(netuid);
+        ImmunityPeriod::<T>::remove(netuid);
+        MinNonImmuneUids::<T>::remove(netuid);
+        ImmuneOwnerUidsLimit::<T>::remove(netuid);
+        ServingRateLimit::<T>::remove(netuid);
+        Burn::<T>::remove(netuid);
+        MinBurn::<T>::remove(netuid);
+        MaxBurn::<T>::remove(netuid);
+        BurnHalfLife::<T>::remove(netuid);
+        BurnIncreaseMult::<T>::remove(netuid);
+        NetworkRegistrationAllowed::<T>::remove(netuid);
+        RegistrationsThisBlock::<T>::remove(netuid);
+        RegistrationsThisInterval::<T>::remove(netuid);
+        MaxRegistrationsPerBlock::<T>::remove(netuid);
+        TargetRegistrationsPerInterval::<T>::remove(netuid);
+        RAORecycledForRegistration::<T>::remove(netuid);
+    }
+
+    fn forget_pool(netuid: NetUid) {
+        SubnetLocked::<T>::remove(netuid);
+        SubnetTAO::<T>::remove(netuid);
+        SubnetAlphaIn::<T>::remove(netuid);
+        SubnetAlphaOut::<T>::remove(netuid);
+        SubnetProtocolAlpha::<T>::remove(netuid);
+        SubnetVolume::<T>::remove(netuid);
+        SubnetTaoInEmission::<T>::remove(netuid);
+        SubnetAlphaInEmission::<T>::remove(netuid);
+        SubnetAlphaOutEmission::<T>::remove(netuid);
+        SubnetExcessTao::<T>::remove(netuid);
+        SubnetMovingPrice::<T>::remove(netuid);
+        RootProp::<T>::remove(netuid);
+        MinerBurned::<T>::remove(netuid);
+        SubnetTaoFlow::<T>::remove(netuid);
+        SubnetProtocolFlow::<T>::remove(netuid);
+        SubnetEmissionEnabled::<T>::remove(netuid);
+        OwnerCutEnabled::<T>::remove(netuid);
+        RecycleOrBurn::<T>::remove(netuid);
+        PendingServerEmission::<T>::remove(netuid);
+        PendingValidatorEmission::<T>::remove(netuid);
+        PendingRootAlphaDivs::<T>::remove(netuid);
+        PendingOwnerCut::<T>::remove(netuid);
+        crate::swap::pallet::SwapBalancer::<T>::remove(netuid);
+        crate::swap::pallet::PalSwapInitialized::<T>::remove(netuid);
+        crate::swap::pallet::FeeRate::<T>::remove(netuid);
+    }
+}
