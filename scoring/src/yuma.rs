@@ -15,6 +15,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod case;
+mod fast;
 mod input;
 mod null;
 mod output;
@@ -23,6 +24,7 @@ mod plain;
 mod standing;
 pub mod vote;
 
+pub use fast::exp_bits;
 pub use input::{
     ConsensusKind, ConsensusSource, EpochError, EpochInput, EpochParams, LiquidAlpha, NeuronInput,
     total_stake,
@@ -31,6 +33,7 @@ pub use output::{EpochOutput, Explanation, Steps};
 pub use plain::math;
 
 use crate::variants::Rules;
+use output::Decided;
 use standing::Standing;
 
 /// A sparse row of a matrix by uid: `(uid, value)`, in the order it was stored.
@@ -42,7 +45,13 @@ pub type Row<T> = Vec<(u16, T)>;
 /// [`EpochError`] when the input cannot come from a chain: see its variants. Everything that can
 /// (zero stake, all-zero weights, uids out of range in a row) has the chain's own answer.
 pub fn epoch(input: &EpochInput, rules: &Rules) -> Result<EpochOutput, EpochError> {
-    explain(input, rules).map(|explanation| explanation.output)
+    if input.params.consensus == ConsensusKind::Null || !fast::supports(input) {
+        return explain(input, rules).map(|explanation| explanation.output);
+    }
+    input.check(rules)?;
+    let standing = Standing::of(input)?;
+    let decided = fast::decide(input, &standing, rules);
+    Ok(payout::output(input, standing, decided))
 }
 
 /// Runs one epoch and keeps every intermediate: for auditors, previews and proofs.
@@ -56,6 +65,7 @@ pub fn explain(input: &EpochInput, rules: &Rules) -> Result<Explanation, EpochEr
         ConsensusKind::Yuma => plain::steps(input, &standing, rules),
         ConsensusKind::Null => null::steps(input, &standing),
     };
-    let output = payout::output(input, &standing, &steps);
+    let decided = steps.decided(&standing);
+    let output = payout::output(input, standing, decided);
     Ok(Explanation { output, steps })
 }

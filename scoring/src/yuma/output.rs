@@ -1,7 +1,8 @@
 //! What an epoch writes, and what it computed on the way.
 
 use super::Row;
-use crate::fixed::I32F32;
+use super::standing::Standing;
+use crate::fixed::{I32F32, to_u16};
 
 /// What one epoch decides, by uid. Proportions are `floor(x × u16::MAX)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,4 +67,32 @@ pub struct Steps {
     pub bonds: Vec<Row<I32F32>>,
     /// What the bonds yield, normalised.
     pub dividends: Vec<I32F32>,
+}
+
+/// What the weights decided, however it was computed, by uid.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) consensus: Vec<I32F32>,
+    pub(super) validator_trust: Vec<I32F32>,
+    pub(super) incentive: Vec<I32F32>,
+    pub(super) dividends: Vec<I32F32>,
+    /// The bonds to store, as proportions; empty for neurons without the new permit.
+    pub(super) bonds: Vec<Row<u16>>,
+}
+
+impl Steps {
+    /// What the steps decided.
+    pub(super) fn decided(&self, standing: &Standing) -> Decided {
+        let stored = |(row, keep): (&Row<I32F32>, &bool)| match keep {
+            true => row.iter().map(|(uid, bond)| (*uid, to_u16(*bond))).collect(),
+            false => Row::new(),
+        };
+        Decided {
+            consensus: self.consensus.clone(),
+            validator_trust: self.validator_trust.clone(),
+            incentive: self.incentive.clone(),
+            dividends: self.dividends.clone(),
+            bonds: self.bonds.iter().zip(&standing.new_permit).map(stored).collect(),
+        }
+    }
 }

@@ -1,29 +1,26 @@
 //! Shares become rao and stored proportions.
 
 use super::standing::Standing;
-use super::{EpochInput, EpochOutput, Row, Steps};
-use crate::fixed::{I32F32, I96F32, ZERO, normalize_by, sum, to_u16};
+use super::{Decided, EpochInput, EpochOutput};
+use crate::fixed::{I32F32, ZERO, normalize_by, sum, to_u16};
 
 /// What the epoch pays and stores.
-pub(super) fn output(input: &EpochInput, standing: &Standing, steps: &Steps) -> EpochOutput {
-    let shares = Shares::of(standing, &steps.incentive, &steps.dividends);
-    let bonds = steps.bonds.iter().zip(&standing.new_permit);
+pub(super) fn output(input: &EpochInput, standing: Standing, decided: Decided) -> EpochOutput {
+    let shares = Shares::of(&standing, &decided.incentive, &decided.dividends);
     let rao = |shares: &[I32F32]| amounts(shares, input.emission);
     EpochOutput {
         stake_weight: quantize(&standing.stake),
-        active: standing.active.clone(),
-        consensus: quantize(&steps.consensus),
-        incentive: quantize(&steps.incentive),
-        dividends: quantize(&steps.dividends),
-        validator_trust: quantize(&steps.validator_trust),
-        validator_permit: standing.new_permit.clone(),
+        consensus: quantize(&decided.consensus),
+        incentive: quantize(&decided.incentive),
+        dividends: quantize(&decided.dividends),
+        validator_trust: quantize(&decided.validator_trust),
         emission: rao(&shares.combined),
         server_emission: rao(&shares.server),
         validator_emission: rao(&shares.validator),
         stake: input.neurons.iter().map(|n| n.stake.saturating_to_num()).collect(),
-        bonds: bonds
-            .map(|(row, keep)| if *keep { quantize_row(row) } else { Row::new() })
-            .collect(),
+        active: standing.active,
+        validator_permit: standing.new_permit,
+        bonds: decided.bonds,
     }
 }
 
@@ -58,17 +55,13 @@ impl Shares {
 
 /// `floor(share × rao)` of each share.
 fn amounts(shares: &[I32F32], rao: u64) -> Vec<u64> {
-    let rao = I96F32::from_num(rao);
-    shares
-        .iter()
-        .map(|share| I96F32::from(*share).saturating_mul(rao).saturating_to_num())
-        .collect()
+    let amount = |share: &I32F32| {
+        let bits = u128::try_from(share.to_bits()).unwrap_or(0);
+        u64::try_from(bits.saturating_mul(rao.into()) >> I32F32::FRAC_NBITS).unwrap_or(u64::MAX)
+    };
+    shares.iter().map(amount).collect()
 }
 
 fn quantize(values: &[I32F32]) -> Vec<u16> {
     values.iter().copied().map(to_u16).collect()
-}
-
-fn quantize_row(row: &Row<I32F32>) -> Row<u16> {
-    row.iter().map(|(uid, value)| (*uid, to_u16(*value))).collect()
 }

@@ -1,6 +1,6 @@
 //! The epoch as the paper tells it: one step after another, every intermediate kept.
 
-mod bonds;
+pub(super) mod bonds;
 pub mod math;
 
 use super::standing::Standing;

@@ -64,9 +64,12 @@ fn stake_shares(input: &EpochInput, owner: Option<usize>) -> Result<Vec<I32F32>,
     Ok(counted.into_iter().map(|stake| share_of(stake, sum)).collect())
 }
 
-/// `stake / sum`, or the stake itself where the sum is zero (it is zero too).
+/// `stake / sum`, or zero where the sum is zero (the stake is zero too).
 fn share_of(stake: I64F64, sum: I64F64) -> I32F32 {
-    I32F32::saturating_from_num(stake.checked_div(sum).unwrap_or(stake))
+    if stake == 0 {
+        return ZERO;
+    }
+    I32F32::saturating_from_num(stake.checked_div(sum).unwrap_or_default())
 }
 
 /// [`top_k`] without elements that are zero.

@@ -1,5 +1,6 @@
 //! Yuma against what the chain's own runtime computed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod equal;
 mod golden;
 mod math;

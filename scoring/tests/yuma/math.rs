@@ -121,9 +121,8 @@ fn set_weights_are_scaled_and_limited_as_on_the_chain() {
     for case in recorded().max_upscale {
         assert_eq!(max_upscale(&case.weights), case.max_upscaled);
         assert_eq!(normalized(&case.weights), case.normalize_weights);
-        let limited: Vec<bool> = [655, 6_553, 32_767, 65_535]
-            .map(|limit| is_max_limited(&case.weights, limit))
-            .to_vec();
+        let limited: Vec<bool> =
+            [655, 6_553, 32_767, 65_535].map(|limit| is_max_limited(&case.weights, limit)).to_vec();
         assert_eq!(limited, case.check_vec_max_limited_655_6553_32767_65535);
     }
 }

@@ -86,7 +86,10 @@ impl Bonding<'_> {
     fn average(&self, bought: &[Row<I32F32>], held: &[Row<I32F32>]) -> Vec<Row<I32F32>> {
         let n = self.columns();
         let liquid = self.input.params.liquid_alpha.as_ref();
-        match liquid.map(|params| (params, self.liquid_consensus(params))) {
+        let consensus = |params| liquid_source(self.input, self.rules, params);
+        let liquid = liquid
+            .map(|params| (params, consensus(params).unwrap_or_else(|| self.consensus.to_vec())));
+        match liquid {
             Some((params, consensus)) if consensus.iter().any(|level| *level != ZERO) => {
                 math::moving_average_per_bond(bought, held, n, |weights, bonds| {
                     let (mut weight, mut bond) = (math::walk(weights), math::walk(bonds));
@@ -100,21 +103,6 @@ impl Bonding<'_> {
         }
     }
 
-    /// The consensus that liquid alpha compares weights with, by uid.
-    fn liquid_consensus(&self, params: &LiquidAlpha) -> Vec<I32F32> {
-        let previous = match (self.rules.liquid_alpha, params.consensus) {
-            (LiquidAlphaRule::Current, _) | (_, ConsensusSource::Current) => false,
-            (_, ConsensusSource::Previous) => true,
-            (_, ConsensusSource::Auto) => self.input.params.bonds_penalty == u16::MAX,
-        };
-        if !previous {
-            return self.consensus.to_vec();
-        }
-        // A uid that was not there in the last epoch had no consensus.
-        let stored = self.input.previous_consensus.iter().copied().map(proportion);
-        stored.chain(std::iter::repeat(ZERO)).take(self.columns()).collect()
-    }
-
     /// Share of the new weight in a bond: one less the part that survives, which the chain cuts
     /// to 32 fractional bits first.
     fn alpha(&self) -> I32F32 {
@@ -124,6 +112,23 @@ impl Bonding<'_> {
     fn columns(&self) -> usize {
         self.input.neurons.len()
     }
+}
+
+/// The stored consensus that liquid alpha compares weights with, by uid; `None` where it is the
+/// epoch's own.
+pub(in crate::yuma) fn liquid_source(
+    input: &EpochInput,
+    rules: &Rules,
+    params: &LiquidAlpha,
+) -> Option<Vec<I32F32>> {
+    let previous = match (rules.liquid_alpha, params.consensus) {
+        (LiquidAlphaRule::Current, _) | (_, ConsensusSource::Current) => false,
+        (_, ConsensusSource::Previous) => true,
+        (_, ConsensusSource::Auto) => input.params.bonds_penalty == u16::MAX,
+    };
+    // A uid that was not there in the last epoch had no consensus.
+    let stored = input.previous_consensus.iter().copied().map(proportion);
+    previous.then(|| stored.chain(std::iter::repeat(ZERO)).take(input.neurons.len()).collect())
 }
 
 /// `1 − millionths / 10⁶`.

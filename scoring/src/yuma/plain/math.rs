@@ -206,12 +206,17 @@ pub fn liquid_alpha(
     };
     let distance = distance.clamp(ZERO, ONE);
     let (low, high) = (proportion(params.low), proportion(params.high));
-    let slope = safe_div(I32F32::from_num(params.steepness), I32F32::from_num(-100));
-    let exponent = slope.saturating_mul(distance.saturating_sub(HALF));
+    let exponent = slope(params).saturating_mul(distance.saturating_sub(HALF));
     let sigmoid = safe_div(ONE, ONE.saturating_add(exp_safe(exponent)));
     let alpha = low.saturating_add(sigmoid.saturating_mul(high.saturating_sub(low)));
     // Not `clamp`: bounds the wrong way round must not panic.
     alpha.max(low).min(high)
+}
+
+/// Liquid alpha's slope: steepness in hundredths, turned so that the exponential falls with
+/// distance.
+pub(in crate::yuma) fn slope(params: &LiquidAlpha) -> I32F32 {
+    safe_div(I32F32::from_num(params.steepness), I32F32::from_num(-100))
 }
 
 /// The chain's walk along a row, uid by uid: once past an entry it never looks back, so entries
