@@ -76,6 +76,7 @@ impl<T: Config> Pallet<T> {
         frame_system::Account::<T>::mutate(&account, |info| {
             info.data.free = info.data.free.saturating_add(amount.0);
         });
+        Self::balances_event(pallet_balances::Event::Deposit { who: account, amount: amount.0 });
     }
 
     fn balances_event(event: pallet_balances::Event<T>) {

@@ -41,6 +41,7 @@ mod views;
 mod weights;
 
 pub use genesis::{GenesisNeuron, GenesisSubnet};
+pub(crate) use limits::{Limited, OWNER_HOTKEY_LIMIT};
 pub use pallet::*;
 pub use shares::SafeFloat;
 
