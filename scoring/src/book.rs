@@ -217,9 +217,8 @@ impl Book {
             tracks: BTreeMap::new(),
         });
         for (name, evidence) in findings {
-            let track = tracks
-                .get(name)
-                .ok_or_else(|| BookError::UnknownTrack { track: name.clone() })?;
+            let track =
+                tracks.get(name).ok_or_else(|| BookError::UnknownTrack { track: name.clone() })?;
             let state =
                 standing.tracks.entry(name.clone()).or_insert_with(|| track.estimator.start());
             track

@@ -72,10 +72,9 @@ pub fn shares(payees: &[Payee], shape: &Shape, burn: Burn) -> Result<Option<Shar
         payees.iter().filter_map(|payee| payee.uid.map(|uid| (uid, *payee))).collect();
     present.sort_by_key(|(uid, _)| *uid);
     let worths: Vec<_> = present.iter().map(|(_, payee)| payee.worth).collect();
-    let earned = shape.shares(&worths).map_err(|source| WeighError::Worth {
-        hotkey: present[source.payee].1.hotkey,
-        source,
-    })?;
+    let earned = shape
+        .shares(&worths)
+        .map_err(|source| WeighError::Worth { hotkey: present[source.payee].1.hotkey, source })?;
     let uids = present.iter().map(|(uid, _)| *uid);
     Ok(match earned {
         Some(earned) => {

@@ -10,5 +10,8 @@
 //! ```
 
 pub mod digest;
+pub mod manifest;
 pub mod prf;
+pub mod rule;
+pub mod serve;
 pub mod world;

@@ -2,8 +2,7 @@ use super::*;
 use crate::estimators::{Beta, Ema, Sprt};
 use crate::evidence::Grade;
 
-const HONEST: Sprt =
-    Sprt { honest: 0.999, cheat: 0.95, alpha: 1e-8, beta: 1e-2, fresh_epochs: 10 };
+const HONEST: Sprt = Sprt { honest: 0.999, cheat: 0.95, alpha: 1e-8, beta: 1e-2, fresh_epochs: 10 };
 
 fn tracks() -> Tracks {
     let quality = Estimator::Beta(Beta {
@@ -48,10 +47,7 @@ fn a_convict_is_worth_nothing_and_stays_one() {
     book.record(&tracks(), hotkey(1), 3, &findings(false)).unwrap();
     book.record(&tracks(), hotkey(1), 4, &findings(true)).unwrap();
     let assessment = book.assess(&tracks(), &hotkey(1), 4);
-    assert_eq!(
-        assessment.worth,
-        Worth::Gated { track: "identity".into(), verdict: Verdict::Fail }
-    );
+    assert_eq!(assessment.worth, Worth::Gated { track: "identity".into(), verdict: Verdict::Fail });
     assert_eq!(assessment.score().to_bits(), 0);
 }
 
@@ -85,8 +81,7 @@ fn a_missing_factor_is_unknown_rather_than_one() {
 #[test]
 fn evidence_of_the_wrong_kind_changes_nothing() {
     let mut book = Book::default();
-    let wrong =
-        [findings(true).remove(0), ("quality".to_owned(), Evidence::Score(Grade::ONE))];
+    let wrong = [findings(true).remove(0), ("quality".to_owned(), Evidence::Score(Grade::ONE))];
     let refused = book.record(&tracks(), hotkey(1), 3, &wrong);
     assert!(matches!(refused, Err(BookError::Kind { .. })));
     assert_eq!(book, Book::default());

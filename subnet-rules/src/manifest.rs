@@ -1,0 +1,308 @@
+//! `rule.toml`: the declared part of a rule, and its digest.
+//!
+//! ```toml
+//! name = "serve"
+//! version = 1
+//! code = "native"
+//!
+//! [tracks.quality]
+//! role = "factor"
+//! estimator = { beta = { confidence = 0.95 } }
+//!
+//! [pay]
+//! shape = { proportional = { exponent = 1.0 } }
+//! burn = { unearned = true }
+//!
+//! [params]                # the rule's own
+//! ```
+//!
+//! The digest is taken over the values, not over the text: comments and spacing change nothing.
+
+use std::fmt;
+
+use scoring::book::{Tracks, TracksError};
+use scoring::pay::{Shape, ShapeError};
+use scoring::weigh::Burn;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Longest `rule.toml` in bytes: a hundred times what the shipped ones need.
+pub const MANIFEST_MAX: usize = 256 * 1024;
+/// Longest name of a rule: fits a commitment on chain beside its digest.
+const NAME_MAX: usize = 32;
+
+/// The name of a rule: lower-case letters, digits and dashes, at most 32. Never a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RuleName(String);
+
+/// A text that names no rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no rule's name: 1 to 32 lower-case letters, digits and dashes are wanted")]
+pub struct RuleNameError(String);
+
+impl RuleName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RuleName {
+    type Error = RuleNameError;
+
+    fn try_from(name: String) -> Result<Self, RuleNameError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let valid = (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain);
+        if valid { Ok(Self(name)) } else { Err(RuleNameError(name)) }
+    }
+}
+
+impl From<RuleName> for String {
+    fn from(name: RuleName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for RuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the verbs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// In this program, under the rule's name.
+    Native,
+    /// In `rule.star` beside the manifest.
+    Starlark,
+}
+
+/// How standings are paid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pay {
+    /// From worth to shares.
+    pub shape: Shape,
+    /// What becomes of the rest.
+    #[serde(default = "keep")]
+    pub burn: Burn,
+}
+
+fn keep() -> Burn {
+    Burn { always: 0.0, unearned: false }
+}
+
+/// A limit that the arena holds the rule to, on the share of all incentive that the actors of one
+/// kind earn together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// Kind of actor: `honest`, `lazy`, `copier`, …
+    pub actor: String,
+    /// Least share, where the rule promises one.
+    #[serde(default)]
+    pub at_least: Option<f64>,
+    /// Largest share, where the rule promises one.
+    #[serde(default)]
+    pub at_most: Option<f64>,
+}
+
+/// The declared part of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Its name.
+    pub name: RuleName,
+    /// Raised by the owner with every change.
+    pub version: u32,
+    /// Where the verbs are.
+    pub code: Code,
+    /// Lines of evidence and what they do.
+    pub tracks: Tracks,
+    /// How it is paid.
+    pub pay: Pay,
+    /// What the arena holds it to.
+    #[serde(default)]
+    pub bounds: Vec<Bound>,
+    /// The rule's own parameters.
+    #[serde(default)]
+    pub params: toml::Table,
+}
+
+/// Why a `rule.toml` is no manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Longer than [`MANIFEST_MAX`].
+    #[error("rule.toml has {bytes} bytes; {MANIFEST_MAX} are the most")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not TOML, an unknown key or a wrong type; the source tells line and column.
+    #[error("rule.toml: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// Tracks that make no sense.
+    #[error("rule.toml: {0}")]
+    Tracks(#[from] TracksError),
+    /// A pay shape that makes no sense.
+    #[error("rule.toml: {0}")]
+    Shape(#[from] ShapeError),
+    /// A number that is NaN, infinite or out of range.
+    #[error("rule.toml: `{path}` is {value}; {wanted} is wanted")]
+    Number {
+        /// Where.
+        path: String,
+        /// What was given.
+        value: f64,
+        /// What would be valid.
+        wanted: &'static str,
+    },
+    /// Parameters that the rule does not take.
+    #[error("rule.toml: [params]: {source}")]
+    Params {
+        /// What is wrong.
+        source: toml::de::Error,
+    },
+}
+
+impl Manifest {
+    /// Reads a `rule.toml`.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > MANIFEST_MAX {
+            return Err(ManifestError::TooLong { bytes: text.len() });
+        }
+        let manifest: Self = toml::from_str(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Whether every value makes sense; for manifests that were changed in memory.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        self.tracks.check()?;
+        self.pay.shape.check()?;
+        share("pay.burn.always", self.pay.burn.always)?;
+        for (index, bound) in self.bounds.iter().enumerate() {
+            for (name, limit) in [("at_least", bound.at_least), ("at_most", bound.at_most)] {
+                share(&format!("bounds[{index}].{name}"), limit.unwrap_or(0.0))?;
+            }
+        }
+        finite("params", &toml::Value::Table(self.params.clone()))
+    }
+
+    /// The rule's own parameters as its type.
+    pub fn params<P: DeserializeOwned>(&self) -> Result<P, ManifestError> {
+        self.params.clone().try_into().map_err(|source| ManifestError::Params { source })
+    }
+
+    /// The canonical bytes: JSON without spaces, keys of tables ascending, numbers in their shortest
+    /// form that reads back equal.
+    pub fn canonical(&self) -> String {
+        // Every part is made of strings, numbers, lists and tables with string keys, and `check`
+        // refuses the numbers JSON cannot write, so neither step can fail.
+        serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    /// The digest of a native rule; a rule with code of its own adds that
+    /// (its source text).
+    pub fn digest(&self) -> Digest {
+        Digest::of("ganglion/rule/1", &[self.canonical().as_bytes()])
+    }
+}
+
+fn share(path: &str, value: f64) -> Result<(), ManifestError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    let wanted = "a share within 0..=1";
+    Err(ManifestError::Number { path: path.to_owned(), value, wanted })
+}
+
+/// No NaN and no infinity anywhere below `value`.
+fn finite(path: &str, value: &toml::Value) -> Result<(), ManifestError> {
+    match value {
+        toml::Value::Float(value) if !value.is_finite() => {
+            let wanted = "a finite number";
+            Err(ManifestError::Number { path: path.to_owned(), value: *value, wanted })
+        }
+        toml::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| finite(&format!("{path}[{index}]"), item)),
+        toml::Value::Table(table) => {
+            table.iter().try_for_each(|(key, item)| finite(&format!("{path}.{key}"), item))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &str = r#"
+        name = "plain"
+        version = 1
+        code = "native"
+        [tracks.quality]
+        role = "factor"
+        estimator = { beta = { confidence = 0.95 } }
+        [pay]
+        shape = { proportional = { exponent = 1.0 } }
+        [params]
+        depth = 3
+    "#;
+
+    #[test]
+    fn comments_and_spacing_do_not_change_the_digest() {
+        let plain = Manifest::parse(PLAIN).unwrap();
+        let commented = Manifest::parse(&format!("# a comment\n{PLAIN}\n\n")).unwrap();
+        assert_eq!(plain.digest(), commented.digest());
+    }
+
+    #[test]
+    fn every_value_changes_the_digest() {
+        let plain = Manifest::parse(PLAIN).unwrap().digest();
+        for (old, new) in
+            [("0.95", "0.96"), ("depth = 3", "depth = 4"), ("version = 1", "version = 2")]
+        {
+            assert_ne!(Manifest::parse(&PLAIN.replace(old, new)).unwrap().digest(), plain);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_pointed_at_by_line_and_column() {
+        let error =
+            Manifest::parse(&PLAIN.replace("version = 1", "version = 1\n        colour = 2"));
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("line 4, column 9") && text.contains("colour"), "{text}");
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused_by_their_place() {
+        let error = Manifest::parse(&PLAIN.replace("depth = 3", "depth = [1.0, nan]"));
+        assert!(
+            matches!(&error, Err(ManifestError::Number { path, .. }) if path == "params.depth[1]"),
+            "{error:?}"
+        );
+        assert!(Manifest::parse(&PLAIN.replace("0.95", "nan")).is_err());
+    }
+
+    #[test]
+    fn a_path_is_no_name() {
+        for name in ["../serve", "Serve", "", "a/b", &"a".repeat(33)] {
+            assert!(RuleName::try_from(name.to_owned()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_huge_file_is_refused_before_it_is_parsed() {
+        let huge = "#".repeat(MANIFEST_MAX + 1);
+        assert!(matches!(Manifest::parse(&huge), Err(ManifestError::TooLong { .. })));
+    }
+}

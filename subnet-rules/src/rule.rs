@@ -1,0 +1,113 @@
+//! The five verbs of a rule.
+//!
+//! | verb | who | what |
+//! |---|---|---|
+//! | [`draw`](Rule::draw) | validator | a fresh task from the beacon, and the secret to judge it by |
+//! | answer | miner | not here: miners do not link the judge |
+//! | [`judge`](Rule::judge) | validator | measurements to typed evidence |
+//! | [`learn`](Rule::learn) | validator | the rule's own state, for collective rules |
+//! | pay | declared | [`Manifest`]: tracks, shape, burn |
+//!
+//! All of it is pure: no network, no clock, no file, and no randomness but the [`Prf`]. Every input
+//! and output is serialisable, so that a rule can run in a child process and a log of measurements
+//! can be judged again, to the bit, on another machine.
+
+use chain_metadata::Hotkey;
+use scoring::evidence::Evidence;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::Manifest;
+use crate::prf::Prf;
+
+/// Whom a task is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// One miner, whose task nobody else gets.
+    Miner(Hotkey),
+    /// All these miners, on one shared task with sealed answers.
+    Shared(Vec<Hotkey>),
+}
+
+/// A task and what it is judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draw<Public, Secret> {
+    /// What the miner gets to see.
+    pub public: Public,
+    /// What it does not.
+    pub secret: Secret,
+}
+
+/// What a validator measured of one miner's answer to a draw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured<M> {
+    /// Whose answer.
+    pub hotkey: Hotkey,
+    /// What was measured.
+    pub measurement: M,
+}
+
+/// One piece of evidence about one miner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// About whom.
+    pub hotkey: Hotkey,
+    /// On which of the manifest's tracks.
+    pub track: String,
+    /// What was found.
+    pub evidence: Evidence,
+}
+
+/// A measurement that cannot be judged: the validator's own fault, so nothing is scored by it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JudgeError {
+    /// The measurement contradicts itself or the draw.
+    #[error("the measurement of {hotkey} cannot be judged: {what}")]
+    Inconsistent {
+        /// Whose answer.
+        hotkey: Hotkey,
+        /// What does not fit.
+        what: String,
+    },
+    /// The rule's own code failed (a rule written by an owner).
+    #[error("the rule failed: {0}")]
+    Rule(String),
+}
+
+/// A rule: pure, deterministic, versioned.
+pub trait Rule {
+    /// What a miner gets to see.
+    type Public: Serialize + DeserializeOwned;
+    /// What a task is judged by.
+    type Secret: Serialize + DeserializeOwned;
+    /// What a validator measures of an answer.
+    type Measurement: Serialize + DeserializeOwned;
+    /// What the rule remembers between epochs; `()` where nothing.
+    type State: Serialize + DeserializeOwned + Clone + Default;
+
+    /// The declared part: name, tracks, pay, bounds.
+    fn manifest(&self) -> &Manifest;
+
+    /// A fresh task.
+    fn draw(
+        &self,
+        prf: &mut Prf,
+        subject: &Subject,
+        state: &Self::State,
+    ) -> Draw<Self::Public, Self::Secret>;
+
+    /// Evidence from what was measured; the same on every machine.
+    fn judge(
+        &self,
+        draw: &Draw<Self::Public, Self::Secret>,
+        measured: &[Measured<Self::Measurement>],
+        state: &Self::State,
+    ) -> Result<Vec<Finding>, JudgeError>;
+
+    /// The state after a round's findings.
+    fn learn(&self, state: Self::State, _findings: &[Finding]) -> Self::State {
+        state
+    }
+}

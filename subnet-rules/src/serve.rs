@@ -1,0 +1,266 @@
+//! `serve`: miners serve a named language model, and are paid for serving that one.
+//!
+//! Three lines of evidence, each from its own kind of measurement:
+//!
+//! - **identity**, a gate: on open draws the answer must be the tokens that the named model draws
+//!   under the given seed. Counted only where the model had a choice; decided by a sequential test.
+//! - **quality**, a factor: on checkable draws, how often the miner is right where the reference is
+//!   right on the same prompt, as a lower confidence bound.
+//! - **service**, a factor: answered, and in the time allowed, by the validator's clock.
+//!
+//! What the miner says about itself enters none of them.
+
+mod calibration;
+mod measurement;
+mod params;
+
+#[cfg(test)]
+mod tests;
+
+use chain_metadata::Hotkey;
+use scoring::evidence::{Evidence, Grade};
+use serde::{Deserialize, Serialize};
+
+pub use calibration::{Calibration, CalibrationError, Cell, LEVELS};
+pub use measurement::{Answer, Fault, Measurement, TokenMeasure};
+pub use params::{Params, ParamsError};
+
+use crate::manifest::{Manifest, ManifestError};
+use crate::prf::Prf;
+use crate::rule::{Draw, Finding, JudgeError, Measured, Rule, Subject};
+use crate::world::grammar::{self, Family, Level};
+
+/// Names of the tracks in `rule.toml`.
+pub mod track {
+    /// The gate: sequential test over matches.
+    pub const IDENTITY: &str = "identity";
+    /// Trials against the reference.
+    pub const QUALITY: &str = "quality";
+    /// Score by the validator's clock.
+    pub const SERVICE: &str = "service";
+}
+
+/// What a miner is asked: all that its engine needs to draw the same tokens as the reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// The model that the rule names.
+    pub model: String,
+    /// Text to continue; not a chat.
+    pub prompt: String,
+    /// Most tokens to draw, the one that ends the completion included.
+    pub max_tokens: u32,
+    /// Divisor of the logits.
+    pub temperature: f32,
+    /// Seed of `gumbel-v1`.
+    pub seed: u64,
+}
+
+/// What a draw is judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secret {
+    /// There is one right answer.
+    Checked {
+        /// Kind of question.
+        family: Family,
+        /// How hard.
+        level: Level,
+        /// The right line.
+        answer: String,
+    },
+    /// There is none: the continuation shows who wrote it.
+    Open,
+}
+
+/// A task of this rule with its secret.
+pub type ServeDraw = Draw<Task, Secret>;
+
+/// The rule.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    manifest: Manifest,
+    params: Params,
+    cells: Vec<Cell>,
+}
+
+/// Why a manifest is not one of `serve`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The manifest itself.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A parameter out of range.
+    #[error("rule.toml: [params]: {0}")]
+    Params(#[from] ParamsError),
+    /// No level at which the reference can be told from a guess.
+    #[error("rule.toml: [params.calibration]: {0}")]
+    Calibration(#[from] CalibrationError),
+    /// A track that the judge writes to is not declared.
+    #[error("rule.toml: the track `{0}` is missing")]
+    MissingTrack(&'static str),
+}
+
+/// The manifest as shipped, without a model and its calibration.
+const SHIPPED: &str = include_str!("../rules/serve/rule.toml");
+
+impl Serve {
+    /// The rule of a manifest.
+    pub fn new(manifest: Manifest) -> Result<Self, ServeError> {
+        let params: Params = manifest.params()?;
+        params.check()?;
+        for name in [track::IDENTITY, track::QUALITY, track::SERVICE] {
+            manifest.tracks.get(name).ok_or(ServeError::MissingTrack(name))?;
+        }
+        let cells = params.calibration.cells()?;
+        Ok(Self { manifest, params, cells })
+    }
+
+    /// The shipped manifest for `model` (the full text of its id), calibrated on that model.
+    pub fn shipped(model: &str, calibration: &Calibration) -> Result<Self, ServeError> {
+        let mut manifest = Manifest::parse(SHIPPED)?;
+        let mut params: Params = manifest.params()?;
+        model.clone_into(&mut params.model);
+        params.calibration = calibration.clone();
+        manifest.params = params.to_table()?;
+        Self::new(manifest)
+    }
+
+    /// The rule's own parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The cells that checkable draws come from.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn task(&self, prompt: String, seed: u64) -> Task {
+        Task {
+            model: self.params.model.clone(),
+            prompt,
+            max_tokens: self.params.max_tokens,
+            temperature: self.params.temperature,
+            seed,
+        }
+    }
+
+    /// Evidence from one answer.
+    fn findings(
+        &self,
+        draw: &ServeDraw,
+        measured: &Measured<Measurement>,
+    ) -> Result<Vec<(&'static str, Evidence)>, JudgeError> {
+        let hotkey = measured.hotkey;
+        let answer = match &measured.measurement {
+            Measurement::Answered(answer) if self.complete(draw, answer) => answer,
+            Measurement::Answered(_) | Measurement::Unanswered(_) => return Ok(unanswered(draw)),
+        };
+        let service = (track::SERVICE, Evidence::Score(self.params.service(answer)));
+        let proof = match &draw.secret {
+            Secret::Checked { answer: right, .. } => {
+                let trial = trial(right, answer, hotkey)?;
+                trial.map(|trial| (track::QUALITY, trial))
+            }
+            Secret::Open => Some((track::IDENTITY, self.matches(answer, hotkey)?)),
+        };
+        Ok(proof.into_iter().chain([service]).collect())
+    }
+
+    /// Whether the answer is what was asked for: of the named model, within the cap, ended by the
+    /// model or by the cap. Anything else takes the value worst for the miner.
+    fn complete(&self, draw: &ServeDraw, answer: &Answer) -> bool {
+        let tokens = answer.token_ids.len();
+        let cap = draw.public.max_tokens as usize;
+        let named = answer.model.check(|model| *model == self.params.model).is_some();
+        let ended = answer.stopped || tokens == cap;
+        named && ended && (1..=cap).contains(&tokens)
+    }
+
+    /// Which tokens were the seed's, among those where the model had a choice.
+    fn matches(&self, answer: &Answer, hotkey: Hotkey) -> Result<Evidence, JudgeError> {
+        let (checks, tokens) = (answer.checks.len(), answer.token_ids.len());
+        if checks != tokens {
+            let what = format!("{checks} checks for {tokens} tokens of an open draw");
+            return Err(JudgeError::Inconsistent { hotkey, what });
+        }
+        let counted = answer
+            .checks
+            .iter()
+            .filter(|check| check.entropy_mnat >= self.params.min_entropy_mnat)
+            .map(|check| check.matched);
+        Ok(Evidence::Matches(counted.collect()))
+    }
+}
+
+/// Whether the miner is right where the reference is right; nothing where the reference is wrong,
+/// since there the prompt asks for more than the named model can do.
+fn trial(right: &str, answer: &Answer, hotkey: Hotkey) -> Result<Option<Evidence>, JudgeError> {
+    let reference = answer.reference.as_ref().ok_or_else(|| JudgeError::Inconsistent {
+        hotkey,
+        what: "a checkable draw without the reference's answer".to_owned(),
+    })?;
+    if !grammar::grade(right, reference) {
+        return Ok(None);
+    }
+    let passed = grammar::grade(right, &answer.text) && whole_line(answer);
+    Ok(Some(Evidence::Trials { passed: u32::from(passed), failed: u32::from(!passed) }))
+}
+
+/// A line that the cap cut off was not given, however right its beginning.
+fn whole_line(answer: &Answer) -> bool {
+    answer.stopped || answer.text.trim_start().contains('\n')
+}
+
+/// What no answer, or an incomplete one, is worth: nothing, and a failed trial if there was one.
+fn unanswered(draw: &ServeDraw) -> Vec<(&'static str, Evidence)> {
+    let service = (track::SERVICE, Evidence::Score(Grade::ZERO));
+    match draw.secret {
+        Secret::Checked { .. } => {
+            vec![(track::QUALITY, Evidence::Trials { passed: 0, failed: 1 }), service]
+        }
+        Secret::Open => vec![service],
+    }
+}
+
+impl Rule for Serve {
+    type Public = Task;
+    type Secret = Secret;
+    type Measurement = Measurement;
+    type State = ();
+
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn draw(&self, prf: &mut Prf, _subject: &Subject, (): &()) -> ServeDraw {
+        let seed = prf.next_u64();
+        if prf.chance(self.params.open_share) {
+            return Draw { public: self.task(grammar::open(prf), seed), secret: Secret::Open };
+        }
+        let cell = self.cells[prf.index(self.cells.len())];
+        let task = grammar::task(prf, cell.family, cell.level);
+        let secret =
+            Secret::Checked { family: task.family, level: task.level, answer: task.answer };
+        Draw { public: self.task(task.prompt, seed), secret }
+    }
+
+    fn judge(
+        &self,
+        draw: &ServeDraw,
+        measured: &[Measured<Measurement>],
+        (): &(),
+    ) -> Result<Vec<Finding>, JudgeError> {
+        let mut findings = Vec::new();
+        for one in measured {
+            let of_one = self.findings(draw, one)?.into_iter().map(|(track, evidence)| Finding {
+                hotkey: one.hotkey,
+                track: track.to_owned(),
+                evidence,
+            });
+            findings.extend(of_one);
+        }
+        Ok(findings)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a validator must measure of an answer to a `serve` task.
+//!
+//! Numbers and texts only, nothing of the miner's own account except what is marked so: with these
+//! the judge is a pure function, and a log of them can be judged again anywhere.
+
+use scoring::evidence::Claimed;
+use serde::{Deserialize, Serialize};
+
+/// One exchange, as the validator saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measurement {
+    /// Nothing that can be judged came in time.
+    Unanswered(Fault),
+    /// A reply with a valid signature came in time.
+    Answered(Answer),
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// No published endpoint, or no connection.
+    Unreachable,
+    /// Nothing, or not all of it, within the deadline.
+    Timeout,
+    /// An answer that is an error or a refusal.
+    Refused,
+    /// More bytes than allowed.
+    TooLarge,
+    /// Not the protocol's message.
+    Malformed,
+    /// Not signed by the miner's hotkey over this request.
+    Unsigned,
+}
+
+/// A reply, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The model the miner says it ran.
+    pub model: Claimed<String>,
+    /// The reply's token ids: the one canonical form of the answer. Text and checks below are the
+    /// validator's own reading of these ids; a text that the miner sent is not used.
+    pub token_ids: Vec<u32>,
+    /// Whether the last id is one that ends a completion, by the validator's own tokenizer.
+    pub stopped: bool,
+    /// The ids as text, by the validator's own tokenizer.
+    pub text: String,
+    /// Open draws: one check for each id, from one prefill of the reference model. Else empty.
+    pub checks: Vec<TokenMeasure>,
+    /// Checkable draws: what the reference model wrote on the same prompt with the same seed (where
+    /// all ids are what it would draw, that is `text`). Else `None`.
+    pub reference: Option<String>,
+    /// From sending the request to the first byte of the reply, on the validator's monotonic clock.
+    pub first_byte_us: u64,
+    /// From sending the request to the last byte of the reply.
+    pub total_us: u64,
+}
+
+/// One claimed token held against the reference model's own draw. Integers, so that a log reads back
+/// to the bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenMeasure {
+    /// Entropy of the distribution drawn from, in thousandths of a nat.
+    pub entropy_mnat: u32,
+    /// How far the token's perturbed score lies behind the best, in thousandths; 0 where it is best.
+    pub margin_milli: u32,
+    /// Whether it is the token that the seed draws.
+    pub matched: bool,
+}
+
+impl TokenMeasure {
+    /// Rounds what an engine measured; a number that is none is taken as no entropy and the largest
+    /// margin, which convicts nobody and clears nobody.
+    pub fn new(entropy_nat: f32, margin: f32, matched: bool) -> Self {
+        Self {
+            entropy_mnat: thousandths(entropy_nat).unwrap_or(0),
+            margin_milli: thousandths(margin).unwrap_or(u32::MAX),
+            matched,
+        }
+    }
+}
+
+fn thousandths(x: f32) -> Option<u32> {
+    let scaled = (f64::from(x) * 1000.0).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range")]
+    (0.0..=f64::from(u32::MAX)).contains(&scaled).then_some(scaled as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_that_is_no_number_is_no_evidence() {
+        let measure = TokenMeasure::new(f32::NAN, f32::NAN, false);
+        assert_eq!((measure.entropy_mnat, measure.margin_milli), (0, u32::MAX));
+    }
+
+    #[test]
+    fn measures_round_to_thousandths() {
+        let measure = TokenMeasure::new(0.4996, 1.25, true);
+        assert_eq!((measure.entropy_mnat, measure.margin_milli), (500, 1250));
+    }
+}
