@@ -221,6 +221,15 @@ pub mod pallet {
             Ok(())
         }
 
+        /// Rounds that commitments wait for.
+        pub fn awaited_rounds() -> Vec<u64> {
+            let waiting = TimelockedIndex::<T>::get().into_iter();
+            waiting
+                .filter_map(|(netuid, who)| CommitmentOf::<T>::get(netuid, who))
+                .filter_map(|registration| registration.info.reveal_round())
+                .collect()
+        }
+
         /// Opens every timelocked commitment whose pulse has come.
         fn reveal_timelocked() {
             for (netuid, who) in TimelockedIndex::<T>::get() {

@@ -26,6 +26,7 @@ pub mod fees;
 pub mod info;
 pub mod settings;
 pub mod shield;
+mod signature;
 pub mod subtensor;
 pub mod swap;
 pub mod tlock;
@@ -37,18 +38,18 @@ use crate::info::{
 };
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
 pub use settings::{FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion};
+pub use signature::Signature;
 
+use frame_support::dispatch::DispatchClass;
 use frame_support::traits::{ConstU8, ConstU16, ConstU32, ConstU64, Contains};
 use frame_support::weights::{IdentityFee, Weight, constants::WEIGHT_REF_TIME_PER_SECOND};
 use frame_support::{PalletId, construct_runtime, derive_impl, parameter_types};
 use sp_core::OpaqueMetadata;
 use sp_runtime::traits::{BlakeTwo256, Block as BlockT, IdentifyAccount, Verify};
 use sp_runtime::transaction_validity::{TransactionSource, TransactionValidity};
-use sp_runtime::{ApplyExtrinsicResult, MultiSignature, Percent, generic};
+use sp_runtime::{ApplyExtrinsicResult, Percent, generic};
 use sp_version::RuntimeVersion;
 
-/// A signature of any of the three schemes.
-pub type Signature = MultiSignature;
 /// An account.
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
 /// TAO in rao.
@@ -114,6 +115,9 @@ construct_runtime!(
     }
 );
 
+/// Most bytes of a block.
+const MAX_BLOCK_BYTES: u32 = 10 * 1024 * 1024;
+
 parameter_types! {
     /// Blocks whose hashes stay readable.
     pub const BlockHashCount: BlockNumber = 2400;
@@ -123,12 +127,14 @@ parameter_types! {
             Weight::from_parts(4 * WEIGHT_REF_TIME_PER_SECOND, u64::MAX),
             sp_runtime::Perbill::from_percent(75),
         );
-    /// Ten mebibytes in a block.
+    /// Ten mebibytes in a block, three quarters of them for normal transactions.
     pub BlockLength: frame_system::limits::BlockLength =
-        frame_system::limits::BlockLength::max_with_normal_ratio(
-            10 * 1024 * 1024,
-            sp_runtime::Perbill::from_percent(75),
-        );
+        frame_system::limits::BlockLength::builder()
+            .max_length(MAX_BLOCK_BYTES)
+            .modify_max_length_for_class(DispatchClass::Normal, |bytes| {
+                *bytes = MAX_BLOCK_BYTES / 4 * 3;
+            })
+            .build();
     /// Least TAO that a staking call may move: 0.002 TAO.
     pub const MinStake: TaoBalance = TaoBalance(2_000_000);
     /// Bound of the lowest price of a neuron: 1 TAO.

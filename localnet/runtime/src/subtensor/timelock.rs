@@ -107,6 +107,18 @@ impl<T: Config> Pallet<T> {
         true
     }
 
+    /// Rounds whose pulses are missing and that commits wait for, ascending.
+    pub fn awaited_rounds() -> Vec<u64> {
+        let queues = TimelockedWeightCommits::<T>::iter_values();
+        let mut rounds: Vec<u64> = queues
+            .flat_map(|queue| queue.into_iter().map(|(_, _, _, round)| round))
+            .filter(|round| !crate::drand::pallet::Pulses::<T>::contains_key(round))
+            .collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        rounds
+    }
+
     /// Decrypts what was encrypted for a round whose pulse is stored.
     pub fn open_timelocked(ciphertext: &[u8], round: u64) -> Option<Vec<u8>> {
         let pulse = crate::drand::pallet::Pulses::<T>::get(round)?;
