@@ -12,7 +12,7 @@ use crate::{
     id::{ModelId, NumericClass},
     kernel::{Isa, Matrix, Pool, Rounding},
     kv::KvStore,
-    load::{self, Checkpoint, Encoded, Format, LoadError, Stored, Tensors},
+    load::{self, BLOCK, Checkpoint, Encoded, Format, LoadError, Stored, Tensors},
     source::ModelSource,
     tokenizer::Tokenizer,
 };
@@ -202,11 +202,11 @@ struct Loader {
 impl Loader {
     fn weights(&mut self, config: &Config) -> Result<Weights, LoadError> {
         let (width, vocab) = (config.width, config.vocab);
-        let embedding = self.matrix("model.embed_tokens.weight", vocab, width)?;
+        let embedding = self.words("model.embed_tokens.weight", vocab, width)?;
         let layers = (0..config.layers).map(|i| self.layer(config, i)).collect::<Result<_, _>>()?;
         let norm = self.vector("model.norm.weight", width)?;
         let head = if self.tensors.has("lm_head.weight") {
-            Some(Matrix::pack(&self.matrix("lm_head.weight", vocab, width)?))
+            Some(Matrix::pack(&self.words("lm_head.weight", vocab, width)?))
         } else {
             None
         };
@@ -254,13 +254,18 @@ impl Loader {
         })
     }
 
+    /// A layer's matrix.
     fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
-        self.tensor(name, rows, cols, Format::of(self.class))
+        self.tensor(name, rows, cols, Format::of_layer(self.class))
+    }
+
+    /// The embedding or the head.
+    fn words(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
+        self.tensor(name, rows, cols, Format::of_words(self.class))
     }
 
     fn vector(&mut self, name: &str, cols: usize) -> Result<Vec<f32>, LoadError> {
-        let format = if self.class == NumericClass::Bf16 { Format::Bf16 } else { Format::F32 };
-        Ok(self.tensor(name, 1, cols, format)?.into_vector())
+        Ok(self.tensor(name, 1, cols, Format::of_vector(self.class))?.into_vector())
     }
 
     fn tensor(
@@ -279,6 +284,10 @@ impl Loader {
                 want_rows: rows,
                 want_cols: cols,
             });
+        }
+        if format.block_bytes().is_some() && !cols.is_multiple_of(BLOCK) {
+            let class = self.class;
+            return Err(LoadError::BlockWidth { name: name.to_owned(), cols, class });
         }
         let encoded = Encoded::new(name, stored, format)?;
         encoded.digest_into(name, &mut self.digest);

@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
-use super::{Isa, LANES, Lane, Pool, isa::Kernel};
+use super::{
+    Isa, LANES, Lane, Pool,
+    blocks::{Activations, BlockPanels, BlockProduct},
+    isa::Kernel,
+};
 use crate::load::{Encoded, Format};
 
 /// Activation rows that share one pass over a panel: sixteen sums stay in registers with room for
 /// the weights and a broadcast.
-const TILE_ROWS: usize = 8;
+pub(super) const TILE_ROWS: usize = 8;
 
 /// Products smaller than this many multiply-adds are not worth waking another thread.
 const MIN_PARALLEL_WORK: usize = 1 << 17;
@@ -24,6 +28,8 @@ pub(crate) struct Matrix {
 enum Panels {
     /// `[⌈rows/16⌉][cols]` lanes.
     F32(Vec<Lane>),
+    /// Integer codes in blocks of 32.
+    Blocks(BlockPanels),
 }
 
 impl Matrix {
@@ -32,6 +38,9 @@ impl Matrix {
         let Encoded { rows, cols, .. } = *encoded;
         let panels = match encoded.format {
             Format::F32 | Format::Bf16 => Panels::F32(pack_f32(encoded)),
+            Format::Q8_0 | Format::Q4_1 | Format::Q4_0 => {
+                Panels::Blocks(BlockPanels::pack(encoded))
+            }
         };
         Self { rows, cols, panels }
     }
@@ -40,14 +49,11 @@ impl Matrix {
         self.rows
     }
 
-    pub(crate) const fn cols(&self) -> usize {
-        self.cols
-    }
-
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         match &self.panels {
             Panels::F32(lanes) => size_of_val(lanes.as_slice()),
+            Panels::Blocks(blocks) => blocks.bytes(),
         }
     }
 
@@ -61,6 +67,7 @@ impl Matrix {
                     *out = lanes.0[lane];
                 }
             }
+            Panels::Blocks(blocks) => blocks.row(panel, lane, out),
         }
     }
 
@@ -74,15 +81,19 @@ impl Matrix {
             Panels::F32(lanes) => pool.each(slices, |columns| {
                 isa.run(F32Product { lanes, x, cols: self.cols, columns });
             }),
+            Panels::Blocks(blocks) => {
+                let x = &Activations::quantise(isa, x, self.cols);
+                pool.each(slices, |columns| isa.run_int(BlockProduct { blocks, x, columns }));
+            }
         }
         out
     }
 }
 
 /// A range of panels and, for each activation row, the outputs they produce.
-struct Columns<'a> {
-    panels: Range<usize>,
-    rows: Vec<&'a mut [f32]>,
+pub(super) struct Columns<'a> {
+    pub(super) panels: Range<usize>,
+    pub(super) rows: Vec<&'a mut [f32]>,
 }
 
 impl<'a> Columns<'a> {
@@ -177,7 +188,7 @@ fn f32_tile<const M: usize>(
 
 /// Writes a panel's sums; the last panel of a matrix may be narrower than sixteen.
 #[inline(always)]
-fn store(row: &mut [f32], panel: usize, sums: &Lane) {
+pub(super) fn store(row: &mut [f32], panel: usize, sums: &Lane) {
     let out = &mut row[panel * LANES..];
     let width = out.len().min(LANES);
     out[..width].copy_from_slice(&sums.0[..width]);

@@ -6,6 +6,7 @@
 //! beside others, or prefilled by a verifier on another machine.
 
 mod attention;
+mod blocks;
 mod isa;
 mod math;
 mod matrix;

@@ -466,8 +466,15 @@ impl Tensors for GgufTensors {
         gguf_name(name).is_some_and(|name| self.places.contains_key(&name))
     }
 
+    /// By the type of the first layer's largest matrix. Types without a class of their own run in the
+    /// class that holds them without loss.
     fn native_class(&self) -> NumericClass {
-        NumericClass::F32
+        match self.places.get("blk.0.ffn_down.weight").map(|place| place.dtype) {
+            Some(StoredType::Blocks(GgmlDType::Q8_0)) => NumericClass::Q8_0Block32,
+            Some(StoredType::Blocks(GgmlDType::Q4_1)) => NumericClass::Q4_1Block32,
+            Some(StoredType::Blocks(GgmlDType::Q4_0)) => NumericClass::Q4_0Block32,
+            _ => NumericClass::F32,
+        }
     }
 
     fn read(&mut self, name: &str) -> Result<Stored, LoadError> {

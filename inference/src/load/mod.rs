@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use encode::{Encoded, Format};
+pub(crate) use encode::{BLOCK, Block, Encoded, Format};
 
 pub(crate) use safetensors::tiny;
 
