@@ -1,0 +1,224 @@
+//! The chain: blocks by number and by hash, and the states that are still kept.
+
+use crate::{
+    author::BuiltBlock,
+    execution::{self, CallError},
+    state::{Backend, Delta, NodeStore},
+};
+use codec::{Compact, Encode};
+use node_subtensor_runtime::Header;
+use parking_lot::RwLock;
+use sp_core::H256;
+use sp_runtime::{StateVersion, traits::BlakeTwo256};
+use sp_state_machine::{IterArgs, backend::Backend as _};
+use sp_trie::{LayoutV0, LayoutV1, empty_trie_root};
+use std::{collections::HashMap, sync::Arc};
+
+/// The trie's layout on Subtensor: values over 32 bytes are nodes of their own.
+pub(crate) const STATE_VERSION: StateVersion = StateVersion::V1;
+
+/// How many states are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// The states of the last `n` blocks. Older blocks keep their header and body.
+    States(u32),
+    /// Every state.
+    Archive,
+}
+
+impl History {
+    /// What a finney node keeps: a client that asks for older states fails there, so it fails here.
+    pub const FINNEY: Self = Self::States(256);
+}
+
+/// A block as clients see it.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub hash: H256,
+    pub header: Header,
+    /// Encoded extrinsics, inherents first.
+    pub body: Vec<Arc<[u8]>>,
+}
+
+/// Why a block's state cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    #[error("Header was not found in the database: {0:?}")]
+    UnknownBlock(H256),
+    #[error("State already discarded for {0:?}")]
+    Discarded(H256),
+    #[error("the trie has no node for {0}")]
+    Incomplete(String),
+}
+
+/// Why a block did not pass re-execution.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VerifyError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Execution(#[from] CallError),
+}
+
+struct Index {
+    blocks: Vec<Arc<Block>>,
+    by_hash: HashMap<H256, u32>,
+}
+
+pub(crate) struct Chain {
+    nodes: Arc<NodeStore>,
+    index: RwLock<Index>,
+    history: History,
+    genesis_hash: H256,
+}
+
+impl Chain {
+    /// A chain of one block, the genesis, whose state is `storage`.
+    pub(crate) fn new(storage: &sp_core::storage::Storage, history: History) -> Self {
+        let empty =
+            Arc::new(NodeStore::default()).backend(empty_trie_root::<LayoutV1<BlakeTwo256>>());
+        let entries = storage.top.iter().map(|(key, value)| (&key[..], Some(&value[..])));
+        let (state_root, changes) = empty.storage_root(entries, STATE_VERSION);
+        let header = Header {
+            parent_hash: H256::zero(),
+            number: 0,
+            state_root,
+            extrinsics_root: empty_trie_root::<LayoutV0<BlakeTwo256>>(),
+            digest: sp_runtime::Digest::default(),
+        };
+        let hash = header.hash();
+        Self {
+            nodes: Arc::new(NodeStore::with_state(0, Delta::from(changes).added)),
+            index: RwLock::new(Index {
+                blocks: vec![Arc::new(Block { hash, header, body: Vec::new() })],
+                by_hash: HashMap::from([(hash, 0)]),
+            }),
+            history,
+            genesis_hash: hash,
+        }
+    }
+
+    pub(crate) fn genesis_hash(&self) -> H256 {
+        self.genesis_hash
+    }
+
+    /// The youngest block.
+    pub(crate) fn best(&self) -> Arc<Block> {
+        let index = self.index.read();
+        Arc::clone(&index.blocks[index.blocks.len() - 1])
+    }
+
+    pub(crate) fn block(&self, hash: &H256) -> Option<Arc<Block>> {
+        let index = self.index.read();
+        index.by_hash.get(hash).and_then(|number| index.at(*number))
+    }
+
+    pub(crate) fn block_at(&self, number: u32) -> Option<Arc<Block>> {
+        self.index.read().at(number)
+    }
+
+    /// The state after `hash`.
+    pub(crate) fn state(&self, hash: &H256) -> Result<Backend, StateError> {
+        let block = self.block(hash).ok_or(StateError::UnknownBlock(*hash))?;
+        if block.header.number < self.nodes.oldest() {
+            return Err(StateError::Discarded(*hash));
+        }
+        Ok(self.state_of(&block))
+    }
+
+    /// The state after the youngest block, and that block.
+    pub(crate) fn best_state(&self) -> (Arc<Block>, Backend) {
+        let best = self.best();
+        let state = self.state_of(&best);
+        (best, state)
+    }
+
+    fn state_of(&self, block: &Block) -> Backend {
+        self.nodes.backend(block.header.state_root)
+    }
+
+    /// Appends `built`, made on the youngest block, and forgets states that fall out of the history,
+    /// except those from `keep_from` on.
+    pub(crate) fn append(&self, built: BuiltBlock, keep_from: Option<u32>) -> Arc<Block> {
+        let number = built.header.number;
+        let hash = built.header.hash();
+        let block = Arc::new(Block { hash, header: built.header, body: built.body });
+        self.nodes.commit(built.delta);
+        {
+            let mut index = self.index.write();
+            index.blocks.push(Arc::clone(&block));
+            index.by_hash.insert(hash, number);
+        }
+        if let History::States(kept) = self.history {
+            let oldest = number.saturating_add(1).saturating_sub(kept.max(1));
+            self.nodes.forget_before(keep_from.map_or(oldest, |pinned| oldest.min(pinned)));
+        }
+        block
+    }
+
+    /// Drops all blocks above `number`.
+    pub(crate) fn revert_to(&self, number: u32) {
+        let mut index = self.index.write();
+        let keep = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
+        let keep = keep.min(index.blocks.len());
+        for block in index.blocks.split_off(keep) {
+            index.by_hash.remove(&block.hash);
+        }
+        self.nodes.undo_to(number);
+    }
+
+    /// The value at `key` after block `at`.
+    pub(crate) fn storage(&self, at: &H256, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.state(at)?.storage(key).map_err(StateError::Incomplete)
+    }
+
+    /// Up to `count` keys below `prefix`, after (not including) `start`.
+    pub(crate) fn keys(
+        &self,
+        at: &H256,
+        prefix: &[u8],
+        count: usize,
+        start: Option<&[u8]>,
+    ) -> Result<Vec<Vec<u8>>, StateError> {
+        let state = self.state(at)?;
+        let mut range = IterArgs::default();
+        range.prefix = Some(prefix);
+        range.start_at = start;
+        range.start_at_exclusive = true;
+        let keys = state.keys(range).map_err(StateError::Incomplete)?;
+        keys.take(count).collect::<Result<_, _>>().map_err(StateError::Incomplete)
+    }
+
+    /// Trie nodes that prove the values (or the absence) of `keys`.
+    pub(crate) fn read_proof(
+        &self,
+        at: &H256,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, StateError> {
+        let state = self.state(at)?;
+        let proof = sp_state_machine::prove_read(state, keys)
+            .map_err(|error| StateError::Incomplete(error.to_string()))?;
+        Ok(proof.into_iter_nodes().collect())
+    }
+
+    /// Runs block `hash` again from its parent's state through `Core_execute_block`.
+    pub(crate) fn verify(&self, hash: &H256) -> Result<(), VerifyError> {
+        let block = self.block(hash).ok_or(StateError::UnknownBlock(*hash))?;
+        let parent = self.state(&block.header.parent_hash)?;
+        let count = u32::try_from(block.body.len()).unwrap_or(u32::MAX);
+        let mut body = Compact(count).encode();
+        body.extend(block.body.iter().flat_map(|extrinsic| extrinsic.iter().copied()));
+        Ok(execution::reexecute(&parent, &block.header, &body)?)
+    }
+
+    /// How many trie nodes are in memory.
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+impl Index {
+    fn at(&self, number: u32) -> Option<Arc<Block>> {
+        self.blocks.get(usize::try_from(number).ok()?).cloned()
+    }
+}

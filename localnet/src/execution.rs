@@ -1,0 +1,100 @@
+//! Runs runtime code natively over a state. A runtime panics where a node in wasm would trap (a bad
+//! inherent, bytes that do not decode): here the panic is caught and becomes an error.
+
+use crate::state::Backend;
+use codec::Decode;
+use node_subtensor_runtime::{self as runtime, Executive, Header, UncheckedExtrinsic};
+use sp_core::H256;
+use sp_externalities::{Extensions, set_and_run_with_externalities};
+use sp_runtime::{
+    traits::BlakeTwo256,
+    transaction_validity::{TransactionSource, TransactionValidity},
+};
+use sp_state_machine::{Ext, OverlayedChanges};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Uncommitted changes over a state.
+pub(crate) type Overlay = OverlayedChanges<BlakeTwo256>;
+
+/// Why runtime code gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The runtime trapped.
+    #[error("{0}")]
+    Panicked(String),
+    /// No runtime API has this method. The text is what clients look for to fall back to older calls.
+    #[error("Exported method {0} is not found")]
+    NoSuchMethod(String),
+    /// The answer is not what the API's type says.
+    #[error("{method} answered bytes that do not decode")]
+    Undecodable {
+        method: &'static str,
+        #[source]
+        source: codec::Error,
+    },
+}
+
+/// Runs `code` over `backend`, collecting its changes in `overlay`.
+pub(crate) fn run<R>(
+    backend: &Backend,
+    overlay: &mut Overlay,
+    code: impl FnOnce() -> R,
+) -> Result<R, CallError> {
+    let mut extensions = Extensions::default();
+    let mut ext = Ext::new(overlay, backend, Some(&mut extensions));
+    catch_unwind(AssertUnwindSafe(|| set_and_run_with_externalities(&mut ext, code)))
+        .map_err(|payload| CallError::Panicked(panic_text(payload.as_ref())))
+}
+
+/// Runs `code` over `backend` and throws its changes away.
+pub(crate) fn read<R>(backend: &Backend, code: impl FnOnce() -> R) -> Result<R, CallError> {
+    run(backend, &mut Overlay::default(), code)
+}
+
+/// A runtime API call: SCALE arguments in, SCALE answer out.
+pub(crate) fn call(
+    backend: &Backend,
+    method: &str,
+    arguments: &[u8],
+) -> Result<Vec<u8>, CallError> {
+    read(backend, || runtime::api::dispatch(method, arguments))?
+        .ok_or_else(|| CallError::NoSuchMethod(method.to_owned()))
+}
+
+/// A runtime API call whose answer's type is known.
+pub(crate) fn ask<R: Decode>(
+    backend: &Backend,
+    method: &'static str,
+    arguments: &[u8],
+) -> Result<R, CallError> {
+    let answer = call(backend, method, arguments)?;
+    R::decode(&mut &answer[..]).map_err(|source| CallError::Undecodable { method, source })
+}
+
+/// What the pool asks: could this extrinsic be in the block after `best`?
+pub(crate) fn validate(
+    backend: &Backend,
+    best: H256,
+    extrinsic: UncheckedExtrinsic,
+) -> Result<TransactionValidity, CallError> {
+    read(backend, || Executive::validate_transaction(TransactionSource::External, extrinsic, best))
+}
+
+/// Re-executes a stored block over its parent's state, as a syncing node would. `Ok` means that the
+/// runtime itself found the roots and the digest equal to the header's.
+pub(crate) fn reexecute(parent: &Backend, header: &Header, body: &[u8]) -> Result<(), CallError> {
+    let mut block = codec::Encode::encode(header);
+    block.extend_from_slice(body);
+    call(parent, "Core_execute_block", &block).map(drop)
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "the runtime panicked".to_owned())
+}

@@ -1,0 +1,347 @@
+//! The node: the chain, its pool, and the desk at which blocks are made.
+//!
+//! Reading needs no lock beyond the stores' own. Everything that changes the chain goes through the desk,
+//! one thing at a time.
+
+use crate::{
+    author::{self, AuthorError, Outcome},
+    chain::{Block, Chain, StateError},
+    clock::{Clock, Pace},
+    execution::{self, CallError},
+    pool::{Pool, PoolRefusal, Queued, Status, Watcher, tell},
+    shield::Shield,
+};
+use codec::Encode;
+use node_subtensor_runtime::AccountId;
+use parking_lot::{Mutex, MutexGuard};
+use sp_core::H256;
+use sp_inherents::InherentData;
+use sp_runtime::transaction_validity::{
+    InvalidTransaction, TransactionValidityError, UnknownTransaction,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Snapshots that can be held at once: each keeps the states since it was taken.
+const MAX_SNAPSHOTS: usize = 128;
+
+/// When blocks are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealing {
+    /// One block each interval, empty or not.
+    Interval(Duration),
+    /// One block as soon as an extrinsic is ready, and none otherwise.
+    Instant,
+}
+
+impl Sealing {
+    fn pace(self) -> Pace {
+        match self {
+            Self::Interval(_) => Pace::Wall,
+            Self::Instant => Pace::Slot,
+        }
+    }
+}
+
+/// How far the chain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub best: u32,
+    pub finalized: u32,
+    /// How often the chain went back: heads count on from the new best when it changes.
+    pub reverts: u32,
+}
+
+/// Why an extrinsic was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error("the bytes are not an extrinsic")]
+    Undecodable(#[source] codec::Error),
+    #[error("invalid: {0:?}")]
+    Invalid(InvalidTransaction),
+    #[error("validity unknown: {0:?}")]
+    Unknown(UnknownTransaction),
+    #[error(transparent)]
+    Pool(#[from] PoolRefusal),
+    #[error(transparent)]
+    Execution(#[from] CallError),
+    #[error(transparent)]
+    Author(#[from] AuthorError),
+}
+
+/// Why a snapshot cannot be taken or gone back to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("{MAX_SNAPSHOTS} snapshots are held already: revert to one of them first")]
+    TooMany,
+    #[error("there is no snapshot {0}")]
+    Unknown(u64),
+}
+
+struct Snapshot {
+    number: u32,
+    clock: Clock,
+}
+
+/// Where blocks are made.
+struct Desk {
+    clock: Clock,
+    shield: Shield,
+    snapshots: BTreeMap<u64, Snapshot>,
+    next_snapshot: u64,
+    /// Who waits for a block to be final, oldest block first.
+    unfinalized: VecDeque<(Arc<Block>, Vec<Watcher>)>,
+}
+
+pub(crate) struct Node {
+    pub(crate) chain: Chain,
+    pub(crate) sealing: Sealing,
+    pool: Mutex<Pool>,
+    desk: Mutex<Desk>,
+    progress: watch::Sender<Progress>,
+    finality_lag: u32,
+}
+
+impl Node {
+    pub(crate) fn new(
+        chain: Chain,
+        sealing: Sealing,
+        block_time: Duration,
+        finality_lag: u32,
+    ) -> Self {
+        let best = chain.best().header.number;
+        let progress = Progress { best, finalized: best.saturating_sub(finality_lag), reverts: 0 };
+        Self {
+            chain,
+            sealing,
+            pool: Mutex::default(),
+            desk: Mutex::new(Desk {
+                clock: Clock::new(block_time),
+                shield: Shield::generate(),
+                snapshots: BTreeMap::new(),
+                next_snapshot: 1,
+                unfinalized: VecDeque::new(),
+            }),
+            progress: watch::Sender::new(progress),
+            finality_lag,
+        }
+    }
+
+    /// The youngest final block.
+    pub(crate) fn finalized(&self) -> Arc<Block> {
+        let number = self.progress.borrow().finalized;
+        self.chain.block_at(number).unwrap_or_else(|| self.chain.best())
+    }
+
+    /// Hears of every change of the chain's head.
+    pub(crate) fn follow(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock()
+    }
+
+    /// Takes an extrinsic into the pool; under instant sealing it is in a block when this returns, unless
+    /// it waits for an earlier nonce.
+    pub(crate) fn submit(
+        &self,
+        bytes: &[u8],
+        watcher: Option<Watcher>,
+    ) -> Result<H256, SubmitError> {
+        let hash = H256(sp_io::hashing::blake2_256(bytes));
+        let (best, state) = self.chain.best_state();
+        let extrinsic = author::decode(bytes).map_err(SubmitError::Undecodable)?;
+        let validity = match execution::validate(&state, best.hash, extrinsic)? {
+            Ok(validity) => validity,
+            Err(TransactionValidityError::Invalid(why)) => return Err(SubmitError::Invalid(why)),
+            Err(TransactionValidityError::Unknown(why)) => return Err(SubmitError::Unknown(why)),
+        };
+        let queued = Queued { hash, bytes: bytes.into() };
+        self.pool.lock().insert(queued, validity, best.header.number, watcher)?;
+        if self.sealing == Sealing::Instant && !self.pool.lock().ready().is_empty() {
+            self.seal()?;
+        }
+        Ok(hash)
+    }
+
+    /// The next nonce of `account`, counting what waits in the pool.
+    pub(crate) fn next_nonce(&self, account: &AccountId) -> Result<u32, CallError> {
+        let (_, state) = self.chain.best_state();
+        let method = "AccountNonceApi_account_nonce";
+        let mut nonce: u32 = execution::ask(&state, method, &account.encode())?;
+        let pool = self.pool.lock();
+        while pool.provides(&(account, nonce).encode()) {
+            nonce = nonce.saturating_add(1);
+        }
+        Ok(nonce)
+    }
+
+    /// Makes one block at the sealing's own pace.
+    pub(crate) fn seal(&self) -> Result<Arc<Block>, AuthorError> {
+        self.seal_at(&mut self.desk.lock(), self.sealing.pace())
+    }
+
+    /// Makes `count` blocks ahead of time, each one block time after its parent; the youngest block.
+    pub(crate) fn mine(&self, count: u32) -> Result<Arc<Block>, AuthorError> {
+        for _ in 0..count {
+            self.seal_at(&mut self.desk.lock(), Pace::Slot)?;
+        }
+        Ok(self.chain.best())
+    }
+
+    /// Sets the next block's time, in milliseconds.
+    pub(crate) fn set_time(&self, now_ms: u64) -> Result<(), crate::clock::TimeRunsForward> {
+        self.desk.lock().clock.set(now_ms)
+    }
+
+    /// Remembers the chain as it is.
+    pub(crate) fn snapshot(&self) -> Result<u64, SnapshotError> {
+        let mut desk = self.desk.lock();
+        if desk.snapshots.len() >= MAX_SNAPSHOTS {
+            return Err(SnapshotError::TooMany);
+        }
+        let id = desk.next_snapshot;
+        let snapshot = Snapshot { number: self.chain.best().header.number, clock: desk.clock };
+        desk.snapshots.insert(id, snapshot);
+        desk.next_snapshot = id.saturating_add(1);
+        Ok(id)
+    }
+
+    /// Goes back to snapshot `id`: younger blocks, the pool and younger snapshots are gone, and so is `id`.
+    pub(crate) fn revert(&self, id: u64) -> Result<Arc<Block>, SnapshotError> {
+        let mut desk = self.desk.lock();
+        let snapshot = desk.snapshots.get(&id).ok_or(SnapshotError::Unknown(id))?;
+        let (number, clock) = (snapshot.number, snapshot.clock);
+        desk.snapshots.split_off(&id);
+        desk.clock = clock;
+        self.pool.lock().clear();
+        let kept = desk.unfinalized.partition_point(|(block, _)| block.header.number <= number);
+        for (_, watchers) in desk.unfinalized.split_off(kept) {
+            watchers.iter().for_each(|watcher| tell(watcher, Status::Dropped));
+        }
+        self.chain.revert_to(number);
+        self.progress.send_modify(|progress| {
+            progress.best = number;
+            progress.finalized = progress.finalized.min(number);
+            progress.reverts = progress.reverts.wrapping_add(1);
+        });
+        Ok(self.chain.best())
+    }
+
+    fn seal_at(&self, desk: &mut Desk, pace: Pace) -> Result<Arc<Block>, AuthorError> {
+        let (parent, state) = self.chain.best_state();
+        let queue = self.pool.lock().ready();
+        let timestamp = desk.clock.next(pace);
+        let inherents = inherents(timestamp, &desk.shield);
+        let build =
+            |queue: &[Arc<Queued>]| author::build(&parent, &state, &inherents, queue, &desk.shield);
+        let (queue, mut built) = match build(&queue) {
+            Err(AuthorError::Runtime { reason, .. }) if !queue.is_empty() => {
+                tracing::error!(reason, "an extrinsic stopped the runtime; looking for it");
+                let (harmless, harmful): (Vec<_>, Vec<_>) =
+                    queue.into_iter().partition(|one| build(&[Arc::clone(one)]).is_ok());
+                let mut pool = self.pool.lock();
+                harmful.iter().for_each(|one| pool.close(&one.hash, Status::Invalid));
+                drop(pool);
+                let built = build(&harmless)?;
+                (harmless, built)
+            }
+            built => (queue, built?),
+        };
+        let outcomes = std::mem::take(&mut built.outcomes);
+        let oldest_snapshot = desk.snapshots.values().map(|snapshot| snapshot.number).min();
+        let block = self.chain.append(built, oldest_snapshot);
+        desk.clock.passed(timestamp, pace);
+        self.settle(desk, &block, queue.iter().zip(outcomes));
+        Ok(block)
+    }
+
+    /// Clears the pool of what `block` decided, and tells watchers.
+    fn settle<'a>(
+        &self,
+        desk: &mut Desk,
+        block: &Arc<Block>,
+        outcomes: impl Iterator<Item = (&'a Arc<Queued>, Outcome)>,
+    ) {
+        let number = block.header.number;
+        let mut included = Vec::new();
+        let mut pool = self.pool.lock();
+        for (queued, outcome) in outcomes {
+            match outcome {
+                Outcome::Included => included.extend(pool.take(&queued.hash)),
+                Outcome::Invalid(reason) => {
+                    tracing::debug!(hash = ?queued.hash, ?reason, "no longer valid");
+                    pool.close(&queued.hash, Status::Invalid);
+                }
+                Outcome::Postponed => {}
+            }
+        }
+        pool.expire(number);
+        self.reconsider_future(&mut pool, block);
+        drop(pool);
+        for watcher in &included {
+            tell(watcher, Status::InBlock(block.hash));
+        }
+        if !included.is_empty() {
+            desk.unfinalized.push_back((Arc::clone(block), included));
+        }
+        let finalized = number.saturating_sub(self.finality_lag);
+        let waiting = desk.unfinalized.partition_point(|(b, _)| b.header.number <= finalized);
+        for (block, watchers) in desk.unfinalized.drain(..waiting) {
+            watchers.iter().for_each(|watcher| tell(watcher, Status::Finalized(block.hash)));
+        }
+        self.progress.send_modify(|progress| {
+            progress.best = number;
+            progress.finalized = progress.finalized.max(finalized);
+        });
+    }
+
+    /// Extrinsics that waited for a nonce may have got it by this block.
+    fn reconsider_future(&self, pool: &mut Pool, block: &Block) {
+        let waiting = pool.future();
+        if waiting.is_empty() {
+            return;
+        }
+        let (_, state) = self.chain.best_state();
+        for queued in waiting {
+            let validity = author::decode(&queued.bytes)
+                .ok()
+                .and_then(|extrinsic| execution::validate(&state, block.hash, extrinsic).ok());
+            match validity {
+                Some(Ok(validity)) => pool.revise(&queued.hash, validity),
+                _ => pool.close(&queued.hash, Status::Invalid),
+            }
+        }
+    }
+
+    /// Runs `method` on the state after `at`.
+    pub(crate) fn call(
+        &self,
+        at: &H256,
+        method: &str,
+        arguments: &[u8],
+    ) -> Result<Vec<u8>, NodeError> {
+        Ok(execution::call(&self.chain.state(at)?, method, arguments)?)
+    }
+}
+
+/// Why a state did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Execution(#[from] CallError),
+}
+
+fn inherents(timestamp_ms: u64, shield: &Shield) -> InherentData {
+    let mut data = InherentData::new();
+    data.replace_data(*b"timstap0", &timestamp_ms);
+    data.replace_data(*b"mevshld0", &shield.public());
+    data
+}

@@ -1,0 +1,178 @@
+//! `state_*`: storage, runtime calls, metadata, and what changes.
+
+use super::{Args, RegisterError, Registry, RpcError, accept, hex, send};
+use crate::{
+    execution,
+    node::{Node, NodeError},
+};
+use codec::Decode;
+use jsonrpsee::{PendingSubscriptionSink, types::ErrorObjectOwned, types::Params};
+use serde_json::{Value, json};
+use sp_core::H256;
+use sp_version::RuntimeVersion;
+
+/// Keys in one answer. A Substrate node allows 1,000; tools that read the whole state ask for more.
+const MAX_KEYS: usize = 1_000_000;
+/// Keys when the client does not say how many.
+const DEFAULT_KEYS: u64 = 1_000;
+/// Keys that one subscription may watch.
+const MAX_WATCHED_KEYS: usize = 1_024;
+
+pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
+    methods.blocking(&["state_call", "state_callAt"], |node, mut args| {
+        let (method, arguments) = (args.text()?, args.bytes()?);
+        let at = args.block(node)?;
+        Ok(hex(node.call(&at, &method, &arguments)?))
+    })?;
+    methods.blocking(&["state_getMetadata"], |node, mut args| {
+        let at = args.block(node)?;
+        let opaque: Vec<u8> = execution::ask(&node.chain.state(&at)?, "Metadata_metadata", &[])?;
+        Ok(hex(opaque))
+    })?;
+    methods.method(&["state_getRuntimeVersion", "chain_getRuntimeVersion"], |node, mut args| {
+        let at = args.block(node)?;
+        Ok(runtime_version(node, &at)?)
+    })?;
+    methods.method(&["state_getStorage", "state_getStorageAt"], |node, mut args| {
+        let value = value(node, &mut args)?;
+        Ok(value.map(hex))
+    })?;
+    methods.method(&["state_getStorageSize", "state_getStorageSizeAt"], |node, mut args| {
+        let value = value(node, &mut args)?;
+        Ok(value.map(|value| value.len()))
+    })?;
+    methods.method(&["state_getStorageHash", "state_getStorageHashAt"], |node, mut args| {
+        let value = value(node, &mut args)?;
+        Ok(value.map(|value| H256(sp_io::hashing::blake2_256(&value))))
+    })?;
+    methods.blocking(&["state_getKeysPaged", "state_getKeysPagedAt"], |node, mut args| {
+        let prefix = args.optional_bytes()?.unwrap_or_default();
+        let count = args.optional_number()?.unwrap_or(DEFAULT_KEYS);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count > MAX_KEYS {
+            return Err(RpcError::params(format!("{count} keys asked for, {MAX_KEYS} at most")));
+        }
+        let start = args.optional_bytes()?;
+        keys(node, &mut args, &prefix, count, start.as_deref())
+    })?;
+    methods.blocking(&["state_getKeys", "state_getKeysAt"], |node, mut args| {
+        let prefix = args.optional_bytes()?.unwrap_or_default();
+        keys(node, &mut args, &prefix, MAX_KEYS, None)
+    })?;
+    methods.blocking(&["state_queryStorageAt"], |node, mut args| {
+        let keys = args.keys()?;
+        let at = args.block(node)?;
+        Ok(json!([changes(node, &at, &keys)?]))
+    })?;
+    methods.blocking(&["state_getReadProof"], |node, mut args| {
+        let keys = args.keys()?;
+        let at = args.block(node)?;
+        let proof: Vec<String> = node.chain.read_proof(&at, &keys)?.iter().map(hex).collect();
+        Ok(json!({ "at": at, "proof": proof }))
+    })?;
+    methods.0.register_subscription(
+        "state_subscribeStorage",
+        "state_storage",
+        "state_unsubscribeStorage",
+        |params, pending, node, _| async move { watch_storage(&params, pending, &node).await },
+    )?;
+    for (subscribe, unsubscribe) in [
+        ("state_subscribeRuntimeVersion", "state_unsubscribeRuntimeVersion"),
+        ("chain_subscribeRuntimeVersion", "chain_unsubscribeRuntimeVersion"),
+    ] {
+        methods.0.register_subscription(
+            subscribe,
+            "state_runtimeVersion",
+            unsubscribe,
+            |_, pending, node, _| async move { watch_version(pending, &node).await },
+        )?;
+    }
+    Ok(())
+}
+
+fn value(node: &Node, args: &mut Args) -> Result<Option<Vec<u8>>, RpcError> {
+    let key = args.bytes()?;
+    let at = args.block(node)?;
+    Ok(node.chain.storage(&at, &key)?)
+}
+
+fn keys(
+    node: &Node,
+    args: &mut Args,
+    prefix: &[u8],
+    count: usize,
+    start: Option<&[u8]>,
+) -> Result<Vec<String>, RpcError> {
+    let at = args.block(node)?;
+    // The first page: Python clients name the prefix itself as the key to start after.
+    let start = start.filter(|start| !start.is_empty());
+    Ok(node.chain.keys(&at, prefix, count, start)?.iter().map(hex).collect())
+}
+
+/// The values of `keys` after block `at`, as a change set.
+fn changes(node: &Node, at: &H256, keys: &[Vec<u8>]) -> Result<Value, RpcError> {
+    let changes = keys
+        .iter()
+        .map(|key| Ok(json!([hex(key), node.chain.storage(at, key)?.map(hex)])))
+        .collect::<Result<Vec<Value>, RpcError>>()?;
+    Ok(json!({ "block": at, "changes": changes }))
+}
+
+fn runtime_version(node: &Node, at: &H256) -> Result<RuntimeVersion, NodeError> {
+    Ok(execution::ask(&node.chain.state(at)?, "Core_version", &[])?)
+}
+
+/// Tells the values of some keys, then those that a block changed.
+async fn watch_storage(params: &Params<'_>, pending: PendingSubscriptionSink, node: &Node) {
+    let keys = Args::new(params).and_then(|mut args| args.keys());
+    let keys = match keys {
+        Ok(keys) if keys.len() <= MAX_WATCHED_KEYS => keys,
+        Ok(keys) => {
+            let why = format!("{} keys to watch, {MAX_WATCHED_KEYS} at most", keys.len());
+            return pending.reject(ErrorObjectOwned::from(RpcError::params(why))).await;
+        }
+        Err(error) => return pending.reject(ErrorObjectOwned::from(error)).await,
+    };
+    let mut changed = node.follow();
+    let Some(sink) = accept(pending).await else { return };
+    let mut known: Vec<Option<Option<Vec<u8>>>> = vec![None; keys.len()];
+    loop {
+        changed.mark_unchanged();
+        let at = node.chain.best().hash;
+        let mut news = Vec::new();
+        for (key, known) in keys.iter().zip(&mut known) {
+            // A state that a revert took away while it was read: the next change brings another.
+            let Ok(value) = node.chain.storage(&at, key) else { continue };
+            if known.as_ref() != Some(&value) {
+                news.push(json!([hex(key), value.as_ref().map(hex)]));
+                *known = Some(value);
+            }
+        }
+        if !news.is_empty() && !send(&sink, &json!({ "block": at, "changes": news })).await {
+            return;
+        }
+        tokio::select! {
+            () = sink.closed() => return,
+            alive = changed.changed() => if alive.is_err() { return },
+        }
+    }
+}
+
+/// Tells the runtime's version. It does not change in a chain's life: there are no upgrades here.
+async fn watch_version(pending: PendingSubscriptionSink, node: &Node) {
+    match runtime_version(node, &node.chain.best().hash) {
+        Err(error) => pending.reject(ErrorObjectOwned::from(RpcError::from(error))).await,
+        Ok(version) => {
+            let Some(sink) = accept(pending).await else { return };
+            if send(&sink, &version).await {
+                sink.closed().await;
+            }
+        }
+    }
+}
+
+/// Decodes what a runtime API answered.
+pub(super) fn decoded<T: Decode>(method: &'static str, answer: &[u8]) -> Result<T, RpcError> {
+    T::decode(&mut &answer[..])
+        .map_err(|source| execution::CallError::Undecodable { method, source }.into())
+}

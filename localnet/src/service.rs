@@ -1,0 +1,289 @@
+//! Starting and stopping: the threads, the socket, and who owns them.
+
+use crate::{
+    Config,
+    author::AuthorError,
+    chain::{Block, Chain, VerifyError},
+    genesis::GenesisError,
+    node::{Node, Sealing},
+    rpc,
+};
+use jsonrpsee::server::Server;
+use sp_core::H256;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// Threads that serve connections: requests are short, and the author has a thread of its own.
+const RPC_THREADS: usize = 2;
+
+/// Why a chain did not start, or a request to it failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else listens there.
+    #[error("port {port} is taken")]
+    PortTaken {
+        /// The port.
+        port: u16,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The genesis is not one.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The RPC server could not be started.
+    #[error("cannot start the RPC server: {0}")]
+    Rpc(String),
+    /// No block could be made.
+    #[error(transparent)]
+    Author(#[from] AuthorError),
+    /// Re-execution of a block failed.
+    #[error("block {hash:?} does not re-execute: {reason}")]
+    Verify {
+        /// The block.
+        hash: H256,
+        /// What differs.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::PortTaken { .. } => {
+                Some("another chain may be running; choose another port with --port, or 0 for any")
+            }
+            Self::Listen { .. } => Some("check --host: it must be an address of this machine"),
+            Self::Genesis(_) => Some("docs/localnet.md shows a genesis file"),
+            _ => None,
+        }
+    }
+}
+
+/// A block's number and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockId {
+    /// Height; the genesis is 0.
+    pub number: u32,
+    /// Hash of the header.
+    pub hash: H256,
+}
+
+impl From<&Block> for BlockId {
+    fn from(block: &Block) -> Self {
+        Self { number: block.header.number, hash: block.hash }
+    }
+}
+
+/// A running chain. Dropping it stops it.
+pub struct Localnet {
+    node: Arc<Node>,
+    address: SocketAddr,
+    /// In the order in which they stop: the author first, so that the last block is told to all.
+    author: Option<Author>,
+    server: Option<RpcServer>,
+}
+
+impl std::fmt::Debug for Localnet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Localnet")
+            .field("url", &self.url())
+            .field("head", &self.head())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts a chain. When this returns, block 1 is made and the endpoint answers.
+pub fn spawn(config: Config) -> Result<Localnet, Error> {
+    let address = SocketAddr::new(config.host, config.port);
+    let listener = listen(address)?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    let chain = Chain::new(&config.genesis.storage()?, config.history);
+    let node = Arc::new(Node::new(chain, config.sealing, config.block_time(), config.finality_lag));
+    node.seal()?;
+    let server = RpcServer::start(listener, Arc::clone(&node))?;
+    let author = match config.sealing {
+        Sealing::Interval(interval) => Some(Author::start(Arc::clone(&node), interval)?),
+        Sealing::Instant => None,
+    };
+    Ok(Localnet { node, address, author, server: Some(server) })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::PortTaken { port: address.port() },
+        _ => Error::Listen { address, source },
+    })
+}
+
+impl Localnet {
+    /// The endpoint, such as `ws://127.0.0.1:9944`.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The youngest block.
+    pub fn head(&self) -> BlockId {
+        self.node.chain.best().as_ref().into()
+    }
+
+    /// The youngest final block.
+    pub fn finalized(&self) -> BlockId {
+        self.node.finalized().as_ref().into()
+    }
+
+    /// Hash of block 0.
+    pub fn genesis_hash(&self) -> H256 {
+        self.node.chain.genesis_hash()
+    }
+
+    /// Hash of block `number`, if there is one.
+    pub fn block_hash(&self, number: u32) -> Option<H256> {
+        self.node.chain.block_at(number).map(|block| block.hash)
+    }
+
+    /// Makes `count` blocks at once, each one block time after its parent; the youngest block.
+    pub fn mine(&self, count: u32) -> Result<BlockId, Error> {
+        Ok(self.node.mine(count)?.as_ref().into())
+    }
+
+    /// Runs block `hash` again from its parent's state, as a syncing node would.
+    pub fn verify(&self, hash: H256) -> Result<(), Error> {
+        self.node
+            .chain
+            .verify(&hash)
+            .map_err(|error: VerifyError| Error::Verify { hash, reason: error.to_string() })
+    }
+
+    /// Stops making blocks, then closes all connections. Dropping does the same.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Localnet {
+    fn drop(&mut self) {
+        drop(self.author.take());
+        drop(self.server.take());
+    }
+}
+
+/// The thread that makes a block each interval.
+struct Author {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Author {
+    fn start(node: Arc<Node>, interval: Duration) -> Result<Self, Error> {
+        let (stop, stopped) = mpsc::channel();
+        let work = move || make_blocks(&node, interval, &stopped);
+        let thread = thread::Builder::new().name("author".into()).spawn(work);
+        Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+    }
+}
+
+/// Keeps to multiples of `interval` from the start, so that a slow block does not delay those after it; slots
+/// that are missed altogether are skipped.
+fn make_blocks(node: &Node, interval: Duration, stopped: &mpsc::Receiver<()>) {
+    let interval = interval.max(Duration::from_millis(1));
+    let mut slot = Instant::now();
+    loop {
+        slot += interval;
+        let now = Instant::now();
+        if slot < now {
+            slot = now;
+        }
+        match stopped.recv_timeout(slot.saturating_duration_since(now)) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        if let Err(error) = node.seal() {
+            tracing::error!(%error, "no block this time");
+        }
+    }
+}
+
+impl Drop for Author {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        join(self.thread.take());
+    }
+}
+
+/// The thread that runs the RPC server and all its connections.
+struct RpcServer {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RpcServer {
+    fn start(listener: TcpListener, node: Arc<Node>) -> Result<Self, Error> {
+        let module = rpc::module(node).map_err(|error| Error::Rpc(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RPC_THREADS)
+            .thread_name("rpc")
+            .enable_all()
+            .build()
+            .map_err(Error::Thread)?;
+        let server = {
+            let _context = runtime.enter();
+            Server::builder().set_config(rpc::server_config()).build_from_tcp(listener)
+        };
+        let server = server.map_err(|error| Error::Rpc(error.to_string()))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let work = move || {
+            runtime.block_on(async move {
+                let handle = server.start(module);
+                // An error is the sender's drop: a stop as well.
+                let (Ok(()) | Err(_)) = stopped.await;
+                if handle.stop().is_ok() {
+                    handle.stopped().await;
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("rpc-main".into()).spawn(work);
+        Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+    }
+}
+
+impl Drop for RpcServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        join(self.thread.take());
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread
+        && thread.join().is_err()
+    {
+        tracing::error!("a thread of the chain panicked");
+    }
+}

@@ -1,0 +1,102 @@
+//! Finality lag, time, snapshots, and old states.
+
+use crate::client::{connect, transfer};
+use localnet::{Config, History};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_finalized_head_lags_by_as_many_blocks_as_asked() {
+    let client = connect(Config { finality_lag: 3, ..Config::test() }).await;
+    client.chain.mine(9).unwrap();
+    assert_eq!((client.chain.head().number, client.chain.finalized().number), (10, 7));
+    let head = client.ask("chain_getFinalizedHead", []).await;
+    assert_eq!(head, json!(client.chain.block_hash(7).unwrap()));
+}
+
+#[tokio::test]
+async fn mined_blocks_are_a_block_time_apart() {
+    let client = connect(Config::test()).await;
+    let key = [sp_io::hashing::twox_128(b"Timestamp"), sp_io::hashing::twox_128(b"Now")].concat();
+    let now = async || client.ask("state_getStorage", [crate::client::hex(&key).into()]).await;
+    let milliseconds = |value: &serde_json::Value| {
+        let bytes = crate::client::unhex(value.as_str().unwrap());
+        u64::from_le_bytes(bytes.try_into().unwrap())
+    };
+    let before = milliseconds(&now().await);
+    assert_eq!(client.ask("dev_mine", [json!(10)]).await, json!(client.chain.head().hash));
+    assert_eq!(milliseconds(&now().await), before + 120_000);
+    let later = before + 5_000_000;
+    client.ask("dev_setTime", [json!(later)]).await;
+    client.ask("dev_newBlock", [json!({ "count": 1 })]).await;
+    assert_eq!(milliseconds(&now().await), later);
+}
+
+#[tokio::test]
+async fn a_revert_restores_state_head_and_nonces() {
+    let client = connect(Config::test()).await;
+    let root = client.state_root().await;
+    let head = client.chain.head();
+    let snapshot = client.ask("dev_snapshot", []).await;
+    for _ in 0..3 {
+        let extrinsic = client.signed("//Alice", &transfer("//Bob", 7)).await;
+        client.submit(&extrinsic).await;
+    }
+    assert_ne!(client.state_root().await, root);
+    client.ask("dev_revert", [snapshot.clone()]).await;
+    assert_eq!(client.chain.head(), head);
+    assert_eq!(client.state_root().await, root);
+    assert_eq!(client.next_nonce("//Alice").await, 0);
+    let extrinsic = client.signed("//Alice", &transfer("//Bob", 7)).await;
+    client.submit(&extrinsic).await;
+    client.chain.verify(client.chain.head().hash).unwrap();
+    assert_eq!(client.refusal("dev_revert", [snapshot]).await.0, 4100);
+}
+
+#[tokio::test]
+async fn a_snapshot_keeps_its_state_however_many_blocks_follow() {
+    let client = connect(Config { history: History::States(4), ..Config::test() }).await;
+    let root = client.state_root().await;
+    let snapshot = client.ask("dev_snapshot", []).await;
+    client.chain.mine(20).unwrap();
+    client.ask("dev_revert", [snapshot]).await;
+    assert_eq!(client.state_root().await, root);
+    client.chain.mine(20).unwrap();
+    let extrinsic = client.signed("//Alice", &transfer("//Bob", 7)).await;
+    client.submit(&extrinsic).await;
+    client.chain.verify(client.chain.head().hash).unwrap();
+}
+
+#[tokio::test]
+async fn old_states_are_forgotten_but_not_their_blocks() {
+    let client = connect(Config { history: History::States(4), ..Config::test() }).await;
+    client.chain.mine(20).unwrap();
+    let old = json!(client.chain.block_hash(2).unwrap());
+    let refused = client.refusal("state_getStorage", [json!("0x00"), old.clone()]).await;
+    assert!(refused.1.contains("State already discarded"), "{refused:?}");
+    assert_eq!(client.ask("chain_getHeader", [old]).await["number"], "0x2");
+    let recent = json!(client.chain.block_hash(18).unwrap());
+    client.ask("state_getStorage", [json!("0x00"), recent]).await;
+}
+
+#[tokio::test]
+async fn an_archive_forgets_nothing() {
+    let client = connect(Config { history: History::Archive, ..Config::test() }).await;
+    client.chain.mine(300).unwrap();
+    client.chain.verify(client.chain.block_hash(1).unwrap()).unwrap();
+}
+
+#[test]
+fn a_taken_port_is_named_with_a_hint() {
+    let chain = localnet::spawn(Config::test()).unwrap();
+    let second = localnet::spawn(Config { port: chain.port(), ..Config::test() }).unwrap_err();
+    assert_eq!(second.to_string(), format!("port {} is taken", chain.port()));
+    assert!(second.hint().unwrap().contains("--port"));
+}
+
+#[test]
+fn a_stopped_chain_frees_its_port() {
+    let chain = localnet::spawn(Config::test()).unwrap();
+    let port = chain.port();
+    chain.shutdown();
+    std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+}

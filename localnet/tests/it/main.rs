@@ -1,0 +1,7 @@
+//! The local chain over its real socket.
+
+mod blocks;
+mod client;
+mod development;
+mod hostile;
+mod subscriptions;
