@@ -9,8 +9,10 @@
 //!   -> measurement (by the validator) -> judge -> evidence -> scoring::book -> shares
 //! ```
 
+pub mod cli;
 pub mod digest;
 pub mod manifest;
+pub mod package;
 pub mod prf;
 pub mod rule;
 pub mod serve;

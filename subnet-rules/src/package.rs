@@ -1,0 +1,163 @@
+//! A rule as a folder: `rule.toml`, `README.md`, and `rule.star` where the rule has code of its own.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError};
+
+/// Longest `rule.star` in bytes: some ten thousand lines.
+pub const SOURCE_MAX: usize = 512 * 1024;
+
+/// The rules that ship in this program, by name: manifest and page.
+const SHIPPED: [(&str, &str); 1] = [("serve", include_str!("../rules/serve/rule.toml"))];
+
+/// A rule's files, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// `rule.toml`.
+    pub manifest: Manifest,
+    /// `rule.star`, for rules with code of their own.
+    pub source: Option<String>,
+}
+
+/// Why a folder is no rule.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is a link or no plain file: a rule must hold its own bytes.
+    #[error("{path} is not a plain file")]
+    NotPlain {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file is too long.
+    #[error("{path} has more than {most} bytes")]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+        /// The most allowed.
+        most: usize,
+    },
+    /// `rule.toml` is no manifest.
+    #[error("{path}")]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<ManifestError>,
+    },
+    /// Neither a folder nor a shipped rule.
+    #[error("`{name}` is neither a folder nor one of the shipped rules: {shipped}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Names of the shipped ones.
+        shipped: String,
+    },
+}
+
+impl Package {
+    /// The rule in a folder, or the shipped rule of that name where there is no such folder.
+    pub fn find(name: &str) -> Result<Self, PackageError> {
+        let folder = Path::new(name);
+        if folder.is_dir() {
+            return Self::open(folder);
+        }
+        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        let (_, text) = shipped.ok_or_else(|| PackageError::Unknown {
+            name: name.to_owned(),
+            shipped: SHIPPED.map(|(name, _)| name).join(", "),
+        })?;
+        let manifest = parse(text, Path::new(name))?;
+        Ok(Self { manifest, source: None })
+    }
+
+    /// The rule in a folder.
+    pub fn open(folder: &Path) -> Result<Self, PackageError> {
+        let path = folder.join("rule.toml");
+        let manifest = parse(&read(&path, MANIFEST_MAX)?, &path)?;
+        let source = match manifest.code {
+            Code::Native => None,
+            Code::Starlark => Some(read(&folder.join("rule.star"), SOURCE_MAX)?),
+        };
+        Ok(Self { manifest, source })
+    }
+
+    /// What validators adopt a rule by: manifest and source, without comments in the manifest and
+    /// without the README.
+    pub fn digest(&self) -> Digest {
+        match &self.source {
+            None => self.manifest.digest(),
+            Some(source) => {
+                let canonical = self.manifest.canonical();
+                Digest::of("ganglion/rule/1", &[canonical.as_bytes(), source.as_bytes()])
+            }
+        }
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<Manifest, PackageError> {
+    Manifest::parse(text).map_err(|source| PackageError::Manifest {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+/// A plain file of at most `most` bytes of text.
+fn read(path: &Path, most: usize) -> Result<String, PackageError> {
+    let failed = |source| PackageError::Read { path: path.to_owned(), source };
+    if !fs::symlink_metadata(path).map_err(failed)?.is_file() {
+        return Err(PackageError::NotPlain { path: path.to_owned() });
+    }
+    let mut text = String::new();
+    let limit = most as u64 + 1;
+    File::open(path).map_err(failed)?.take(limit).read_to_string(&mut text).map_err(failed)?;
+    if text.len() > most {
+        return Err(PackageError::TooLong { path: path.to_owned(), most });
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linked_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", folder.path().join("rule.toml")).unwrap();
+        assert!(matches!(Package::open(folder.path()), Err(PackageError::NotPlain { .. })));
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused_without_reading_it_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rule.toml");
+        File::create(&path).unwrap().set_len(100 * 1024 * 1024).unwrap();
+        assert!(matches!(Package::open(folder.path()), Err(PackageError::TooLong { .. })));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_shipped_rules() {
+        let error = Package::find("no-such-rule").unwrap_err();
+        assert!(error.to_string().contains("serve"), "{error}");
+    }
+
+    #[test]
+    fn the_source_is_part_of_the_digest() {
+        let mut package = Package::find("serve").unwrap();
+        let without = package.digest();
+        package.source = Some("def draw(): pass".to_owned());
+        assert_ne!(package.digest(), without);
+    }
+}
