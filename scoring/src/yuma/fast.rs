@@ -81,22 +81,47 @@ struct Clipped {
 
 /// Sums the clipped weights, and turns the weights into those that count for bonds.
 fn clip(weights: &mut Csr<u64>, consensus: &[u64], stake: &[u64], penalty: u64) -> Clipped {
-    let n = consensus.len();
-    let mut sums = Clipped { trust: vec![0; n], ranks: vec![0; n] };
-    weights.filter_map(|row, column, weight| {
-        let limit = consensus[column];
-        let clipped = weight.min(limit);
-        sums.trust[row] += clipped;
-        sums.ranks[column] += mul(clipped, stake[row]);
-        match penalty {
-            0 => Some(weight),
-            // A weight of zero stays listed; one that consensus cut to zero does not.
-            arith::ONE => (weight == 0 || limit > 0).then_some(clipped),
-            // w + β (clipped − w), the product floored, so what is subtracted is rounded up.
-            _ => Some(weight - arith::mul_up(weight - clipped, penalty)).filter(|mixed| *mixed > 0),
+    match penalty {
+        0 => clip_into(weights, consensus, stake, |weight, _| weight),
+        arith::ONE => {
+            // A weight of zero stays listed; one that consensus cuts to zero does not.
+            if consensus.contains(&0) {
+                weights.retain(|column, weight| weight == 0 || consensus[column] > 0);
+            }
+            clip_into(weights, consensus, stake, |_, clipped| clipped)
         }
-    });
-    sums
+        _ => {
+            // w + β (clipped − w), the product floored, so what is subtracted is rounded up.
+            let mix = |weight, clipped| weight - arith::mul_up(weight - clipped, penalty);
+            let sums = clip_into(weights, consensus, stake, mix);
+            weights.retain(|_, mixed| mixed > 0);
+            sums
+        }
+    }
+}
+
+#[inline]
+fn clip_into(
+    weights: &mut Csr<u64>,
+    consensus: &[u64],
+    stake: &[u64],
+    mix: impl Fn(u64, u64) -> u64,
+) -> Clipped {
+    let n = consensus.len();
+    // Side by side, so that one look-up a cell serves both.
+    let mut columns: Vec<(u64, u64)> = consensus.iter().map(|limit| (*limit, 0)).collect();
+    let mut trust = vec![0; n];
+    for (row, trust) in trust.iter_mut().enumerate() {
+        let (at, values) = weights.row_mut(row);
+        for (column, value) in at.iter().zip(values) {
+            let (limit, rank) = &mut columns[usize::from(*column)];
+            let clipped = (*value).min(*limit);
+            *trust += clipped;
+            *rank += mul(clipped, stake[row]);
+            *value = mix(*value, clipped);
+        }
+    }
+    Clipped { trust, ranks: columns.into_iter().map(|(_, rank)| rank).collect() }
 }
 
 fn fixed(values: &[u64]) -> Vec<I32F32> {

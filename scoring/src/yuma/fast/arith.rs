@@ -36,10 +36,10 @@ pub(super) fn proportion(part: u16) -> u64 {
     u64::from(part) * PROPORTION + u64::from(part == u16::MAX)
 }
 
-/// `⌊value × 65535⌋`, saturating.
+/// `⌊value × 65535⌋` for values up to one.
 #[inline]
 pub(super) fn to_u16(value: u64) -> u16 {
-    u16::try_from(mul(value, u64::from(u16::MAX))).unwrap_or(u16::MAX)
+    u16::try_from((value * u64::from(u16::MAX)) >> 32).unwrap_or(u16::MAX)
 }
 
 /// The lower half.
@@ -58,14 +58,11 @@ pub(super) struct Divisor {
 }
 
 impl Divisor {
-    /// Division by `by`; by zero, every quotient is the number itself, as columns without a sum
-    /// are left alone.
-    pub(super) fn new(by: u64) -> Self {
-        let reciprocal = match by {
-            0 => 0,
-            by => (u64::MAX / by) + u64::from(by.is_power_of_two() && by > 1),
-        };
-        Self { by, reciprocal }
+    /// Division by a sum; one of zero, all of whose parts are zero, leaves them so.
+    pub(super) fn new(sum: u64) -> Self {
+        let by = sum.max(1);
+        let exact = by.is_power_of_two() && by > 1;
+        Self { by, reciprocal: u64::MAX / by + u64::from(exact) }
     }
 
     /// `⌊value × 2³² / by⌋` for values up to 2³² whose quotient fits.
@@ -73,9 +70,6 @@ impl Divisor {
     /// The estimate misses `value/2³² × (2⁶⁴/by − ⌊2⁶⁴/by⌋) ≤ 1`, so it is right or one too low.
     #[inline]
     pub(super) fn quotient(self, value: u64) -> u64 {
-        if self.by == 0 {
-            return value;
-        }
         let estimate = low((u128::from(value) * u128::from(self.reciprocal)) >> 32);
         // Both products may pass 2⁶⁴, their difference does not.
         let rest = (value << 32).wrapping_sub(estimate.wrapping_mul(self.by));

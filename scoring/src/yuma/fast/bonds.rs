@@ -59,7 +59,7 @@ impl Bonding<'_> {
             Some((liquid, consensus)) if consensus.iter().any(|level| *level != 0) => {
                 average_per_bond(bought, held, &Alphas::new(&liquid, &consensus))
             }
-            _ => average(bought, held, self.alpha(), |_, bond| arith::proportion(bond)),
+            _ => average(bought, held, self.alpha(), |_, new| new, |_, old| arith::proportion(old)),
         };
         let shares = divisors(&bonds);
         let dividend = |row: usize| {
@@ -81,30 +81,38 @@ impl Bonding<'_> {
         held: &Csr<u16>,
         incentive: &[u64],
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
-        for row in 0..bought.rows() {
-            let stake = self.stake[row];
-            bought.row_mut(row).1.iter_mut().for_each(|value| *value = mul(*value, stake));
+        for (row, stake) in self.stake.iter().enumerate() {
+            bought.row_mut(row).1.iter_mut().for_each(|value| *value = mul(*value, *stake));
         }
-        let (bought_by, held_by) = (divisors(&bought), divisors(held));
-        bought.filter_map(|_, column, value| Some(bought_by[column].quotient(value)));
-        let share = |column: usize, bond: u16| held_by[column].quotient(bond.into());
-        let mut bonds = average(&bought, held, self.alpha(), share);
+        let by: Vec<(Divisor, Divisor)> =
+            divisors(&bought).into_iter().zip(divisors(held)).collect();
+        let mut bonds = average(
+            &bought,
+            held,
+            self.alpha(),
+            |column, new| by[column].0.quotient(new),
+            |column, old| by[column].1.quotient(old.into()),
+        );
 
         let shares = divisors(&bonds);
-        let mut largest = vec![0; incentive.len()];
+        // Side by side, so that one look-up a cell serves all.
+        let mut columns: Vec<(Divisor, u64, u64)> =
+            shares.into_iter().zip(incentive).map(|(by, incentive)| (by, *incentive, 0)).collect();
         let mut dividends = vec![ZERO; incentive.len()];
         for (row, dividend) in dividends.iter_mut().enumerate() {
-            let (columns, values) = bonds.row_mut(row);
+            let (at, values) = bonds.row_mut(row);
             let mut yields = 0;
-            for (column, value) in columns.iter().zip(values) {
-                let column = usize::from(*column);
-                *value = shares[column].quotient(*value);
-                largest[column] = (*value).max(largest[column]);
-                yields += mul(*value, incentive[column]);
+            for (column, value) in at.iter().zip(values) {
+                let (by, incentive, largest) = &mut columns[usize::from(*column)];
+                *value = by.quotient(*value);
+                *largest = (*value).max(*largest);
+                yields += mul(*value, *incentive);
             }
             *dividend = arith::fixed(yields);
         }
-        let upscale: Vec<Divisor> = largest.into_iter().map(Divisor::new).collect();
+        // A column's bonds sum to at most one, so none that is positive became zero.
+        let upscale: Vec<Divisor> =
+            columns.into_iter().map(|(.., largest)| Divisor::new(largest)).collect();
         let stored =
             self.stored(&bonds, |column, value| arith::to_u16(upscale[column].quotient(value)));
         (stored, dividends)
@@ -118,7 +126,12 @@ impl Bonding<'_> {
             }
             let (columns, values) = bonds.row(row);
             let cells = columns.iter().zip(values);
-            cells.map(|(column, bits)| (*column, value(usize::from(*column), *bits))).collect()
+            let store = |(at, bits): (&u16, &u64)| (*at, value(usize::from(*at), *bits));
+            // Most rows keep every cell, and are written without looking at the length each time.
+            if values.contains(&0) {
+                return cells.filter(|(_, bits)| **bits > 0).map(store).collect();
+            }
+            cells.map(store).collect()
         };
         self.standing.new_permit.iter().enumerate().map(row).collect()
     }
@@ -158,20 +171,32 @@ fn divisors<T: Copy + Cells>(matrix: &Csr<T>) -> Vec<Divisor> {
     sums.into_iter().map(Divisor::new).collect()
 }
 
-/// `α × new + (1 − α) × old` of two matrices, positive cells only.
+/// `α × new + (1 − α) × old` of two matrices whose cells are first made fractions; cells may be
+/// zero.
+#[inline]
 fn average(
     new: &Csr<u64>,
     old: &Csr<u16>,
     alpha: u64,
+    new_value: impl Fn(usize, u64) -> u64,
     old_value: impl Fn(usize, u16) -> u64,
 ) -> Csr<u64> {
-    let bond = |new: u64, old: u64| mul(alpha, new) + mul(ONE - alpha, old);
+    let keep = ONE - alpha;
+    let bought = |column: u16, new: u64| mul(alpha, new_value(column.into(), new));
+    let kept = |column: u16, old: u16| mul(keep, old_value(column.into(), old));
     let mut averaged = Csr::with_capacity(new.rows(), new.cells().max(old.cells()));
     for row in 0..new.rows() {
-        for_each_pair(new.row(row), old.row(row), |column, new, old| {
-            let old = old.map_or(0, |old| old_value(column.into(), old));
-            averaged.push_positive(column, bond(new.unwrap_or(0), old));
-        });
+        let ((columns, new), (old_columns, old)) = (new.row(row), old.row(row));
+        if columns == old_columns {
+            let cells = columns.iter().zip(new.iter().zip(old));
+            let values = cells.map(|(at, (new, old))| bought(*at, *new) + kept(*at, *old));
+            averaged.extend(columns.iter().copied(), values);
+        } else {
+            for_each_pair((columns, new), (old_columns, old), |at, new, old| {
+                let bought = new.map_or(0, |new| bought(at, new));
+                averaged.push(at, bought + old.map_or(0, |old| kept(at, old)));
+            });
+        }
         averaged.end_row();
     }
     averaged
@@ -224,7 +249,7 @@ fn average_per_bond(new: &Csr<u64>, old: &Csr<u16>, alphas: &Alphas<'_>) -> Csr<
         for lanes in row_bonds.chunks(LANES) {
             for (bond, alpha) in lanes.iter().zip(alphas.of(lanes)) {
                 let kept = mul(ONE - alpha, bond.held);
-                averaged.push_positive(bond.column, (kept + mul(alpha, bond.weight)).min(ONE));
+                averaged.push(bond.column, (kept + mul(alpha, bond.weight)).min(ONE));
             }
         }
         averaged.end_row();

@@ -53,57 +53,61 @@ impl<T: Copy> Csr<T> {
         (&self.columns[cells.clone()], &mut self.values[cells])
     }
 
-    /// Replaces or drops each cell, given its row, column and value, row by row.
-    pub(super) fn filter_map(&mut self, mut f: impl FnMut(usize, usize, T) -> Option<T>) {
-        let mut kept = 0;
+    /// Drops the cells that are not `kept`, given their column and value.
+    pub(super) fn retain(&mut self, mut kept: impl FnMut(usize, T) -> bool) {
+        let mut end = 0;
         for row in 0..self.rows() {
             let cells = self.starts[row]..self.starts[row + 1];
-            self.starts[row] = kept;
+            self.starts[row] = end;
             for cell in cells {
-                let column = self.columns[cell];
-                if let Some(value) = f(row, usize::from(column), self.values[cell]) {
-                    self.columns[kept] = column;
-                    self.values[kept] = value;
-                    kept += 1;
+                if kept(self.columns[cell].into(), self.values[cell]) {
+                    self.columns[end] = self.columns[cell];
+                    self.values[end] = self.values[cell];
+                    end += 1;
                 }
             }
         }
         let rows = self.rows();
-        self.starts[rows] = kept;
-        self.columns.truncate(kept);
-        self.values.truncate(kept);
+        self.starts[rows] = end;
+        self.columns.truncate(end);
+        self.values.truncate(end);
+    }
+
+    /// Appends cells to the open row, above its last.
+    pub(super) fn extend(
+        &mut self,
+        columns: impl ExactSizeIterator<Item = u16>,
+        values: impl ExactSizeIterator<Item = T>,
+    ) {
+        self.columns.extend(columns);
+        self.values.extend(values);
     }
 }
 
 impl Csr<u64> {
-    /// Appends a cell unless it is zero.
-    #[inline]
-    pub(super) fn push_positive(&mut self, column: u16, value: u64) {
-        if value > 0 {
-            self.push(column, value);
-        }
-    }
-
     /// The stored weights that count (see the plain step of that name), rows summing to one.
     pub(super) fn of_weights(input: &EpochInput, permit: &[bool]) -> Self {
         let neurons = &input.neurons;
-        let registered: Vec<u64> = neurons.iter().map(|n| n.block_at_registration).collect();
+        let newcomers = Newcomers::of(input);
         let permitted = || neurons.iter().enumerate().filter(|(uid, _)| permit[*uid]);
         let cells = permitted().map(|(_, neuron)| neuron.weights.len()).sum();
         let mut matrix = Self::with_capacity(neurons.len(), cells);
         for (uid, from) in neurons.iter().enumerate() {
             if permit[uid] {
                 let committed = from.earliest_commit.filter(|_| input.params.commit_reveal);
-                let committed = committed.unwrap_or(u64::MAX);
+                // Registered by this block is known to the row: strictly before the update, and no
+                // later than the commitment.
+                let known = from
+                    .last_update
+                    .checked_sub(1)
+                    .map(|last| committed.map_or(last, |committed| committed.min(last)));
                 let owner = input.params.owner_uid.map(usize::from) == Some(uid);
-                for (about, weight) in below(&from.weights, neurons.len()) {
-                    let to = usize::from(*about);
-                    let counts = (to != uid || owner)
-                        && from.last_update > registered[to]
-                        && committed >= registered[to];
-                    if counts {
-                        matrix.push(*about, u64::from(*weight));
-                    }
+                let row = below(&from.weights, neurons.len());
+                let own = row.partition_point(|(about, _)| usize::from(*about) < uid);
+                let itself = row.get(own).is_some_and(|(about, _)| usize::from(*about) == uid);
+                let after = own + usize::from(itself && !owner);
+                for part in [&row[..own], &row[after..]] {
+                    newcomers.extend_known(&mut matrix, part, known, u64::from);
                 }
             }
             matrix.end_row();
@@ -124,19 +128,52 @@ impl Csr<u16> {
     /// The stored bonds that count: not about neurons that registered since they were stored.
     pub(super) fn of_bonds(input: &EpochInput) -> Self {
         let neurons = &input.neurons;
-        let cutoff = input.bonds_cutoff();
-        let fresh: Vec<bool> = neurons.iter().map(|n| cutoff > n.block_at_registration).collect();
+        let newcomers = Newcomers::of(input);
+        let known = input.bonds_cutoff().checked_sub(1);
         let cells = neurons.iter().map(|neuron| neuron.bonds.len()).sum();
         let mut matrix = Self::with_capacity(neurons.len(), cells);
         for neuron in neurons {
-            for (about, bond) in below(&neuron.bonds, neurons.len()) {
-                if fresh[usize::from(*about)] {
-                    matrix.push(*about, *bond);
-                }
-            }
+            let row = below(&neuron.bonds, neurons.len());
+            newcomers.extend_known(&mut matrix, row, known, |bond| bond);
             matrix.end_row();
         }
         matrix
+    }
+}
+
+/// When each uid was taken, to drop entries about neurons that a row cannot know.
+struct Newcomers {
+    registered: Vec<u64>,
+    newest: u64,
+}
+
+impl Newcomers {
+    fn of(input: &EpochInput) -> Self {
+        let registered: Vec<u64> =
+            input.neurons.iter().map(|neuron| neuron.block_at_registration).collect();
+        let newest = registered.iter().copied().max().unwrap_or(0);
+        Self { registered, newest }
+    }
+
+    /// Appends the entries about neurons that registered by block `known`; none if that is `None`.
+    fn extend_known<T: Copy>(
+        &self,
+        matrix: &mut Csr<T>,
+        row: &[(u16, u16)],
+        known: Option<u64>,
+        value: impl Fn(u16) -> T,
+    ) {
+        let Some(known) = known else { return };
+        if self.newest <= known {
+            let columns = row.iter().map(|(about, _)| *about);
+            matrix.extend(columns, row.iter().map(|(_, entry)| value(*entry)));
+            return;
+        }
+        for (about, entry) in row {
+            if self.registered[usize::from(*about)] <= known {
+                matrix.push(*about, value(*entry));
+            }
+        }
     }
 }
 
@@ -147,5 +184,6 @@ fn below(row: &Row<u16>, neurons: usize) -> &[(u16, u16)] {
 
 /// Whether a row's uids ascend, none twice.
 pub(super) fn is_ascending(row: &Row<u16>) -> bool {
-    row.is_sorted_by(|(a, _), (b, _)| a < b)
+    // Without leaving early, so that several entries are compared at once.
+    row.iter().zip(row.iter().skip(1)).fold(true, |ascending, (a, b)| ascending & (a.0 < b.0))
 }
