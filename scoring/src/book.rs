@@ -261,6 +261,18 @@ impl Book {
         Assessment { worth: worth(&gates, &factors, unknown), gates, factors }
     }
 
+    /// A book of these hotkeys alone: to try a round's evidence on, before [`Self::merge`].
+    #[must_use]
+    pub fn clone_of(&self, hotkeys: impl IntoIterator<Item = Hotkey>) -> Self {
+        let known = |hotkey| Some((hotkey, self.standings.get(&hotkey)?.clone()));
+        Self { standings: hotkeys.into_iter().filter_map(known).collect() }
+    }
+
+    /// Takes over the standings of another book, replacing those of the same hotkeys.
+    pub fn merge(&mut self, other: Self) {
+        self.standings.extend(other.standings);
+    }
+
     /// What is known of a hotkey.
     pub fn standing(&self, hotkey: &Hotkey) -> Option<&Standing> {
         self.standings.get(hotkey)

@@ -9,9 +9,14 @@
 //!   -> measurement (by the validator) -> judge -> evidence -> scoring::book -> shares
 //! ```
 
+pub mod arena;
+pub mod audit;
 pub mod cli;
 pub mod digest;
+pub mod examiner;
+pub mod log;
 pub mod manifest;
+pub mod native;
 pub mod package;
 pub mod prf;
 pub mod rule;

@@ -3,7 +3,7 @@
 //! ```toml
 //! name = "serve"
 //! version = 1
-//! code = "native"
+//! code = { native = "serve" }
 //!
 //! [tracks.quality]
 //! role = "factor"
@@ -73,11 +73,11 @@ impl fmt::Display for RuleName {
 }
 
 /// Where the verbs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// In this program, under the rule's name.
-    Native,
+    /// In this program, under this name: a rule may bear another than the code it is made of.
+    Native(RuleName),
     /// In `rule.star` beside the manifest.
     Starlark,
 }
@@ -248,7 +248,7 @@ mod tests {
     const PLAIN: &str = r#"
         name = "plain"
         version = 1
-        code = "native"
+        code = { native = "plain" }
         [tracks.quality]
         role = "factor"
         estimator = { beta = { confidence = 0.95 } }

@@ -5,13 +5,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError};
+use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 
 /// Longest `rule.star` in bytes: some ten thousand lines.
 pub const SOURCE_MAX: usize = 512 * 1024;
 
 /// The rules that ship in this program, by name: manifest and page.
-const SHIPPED: [(&str, &str); 1] = [("serve", include_str!("../rules/serve/rule.toml"))];
+const SHIPPED: [(&str, &str, &str); 1] =
+    [("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md"))];
 
 /// A rule's files, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,14 @@ pub enum PackageError {
     /// A file could not be read.
     #[error("cannot read {path}")]
     Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder could not be made.
+    #[error("cannot write {path}")]
+    Write {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -73,13 +82,22 @@ impl Package {
         if folder.is_dir() {
             return Self::open(folder);
         }
-        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-        let (_, text) = shipped.ok_or_else(|| PackageError::Unknown {
-            name: name.to_owned(),
-            shipped: SHIPPED.map(|(name, _)| name).join(", "),
-        })?;
+        let (text, _) = shipped(name)?;
         let manifest = parse(text, Path::new(name))?;
         Ok(Self { manifest, source: None })
+    }
+
+    /// Writes a new folder `name` with the files of a shipped rule, under the new name.
+    pub fn scaffold(name: &RuleName, from: &str, parent: &Path) -> Result<PathBuf, PackageError> {
+        let (manifest, page) = shipped(from)?;
+        let folder = parent.join(name.as_str());
+        let failed = |source| PackageError::Write { path: folder.clone(), source };
+        fs::create_dir(&folder).map_err(failed)?;
+        let named =
+            manifest.replacen(&format!("name = \"{from}\""), &format!("name = \"{name}\""), 1);
+        fs::write(folder.join("rule.toml"), named).map_err(failed)?;
+        fs::write(folder.join("README.md"), page).map_err(failed)?;
+        Ok(folder)
     }
 
     /// The rule in a folder.
@@ -87,7 +105,7 @@ impl Package {
         let path = folder.join("rule.toml");
         let manifest = parse(&read(&path, MANIFEST_MAX)?, &path)?;
         let source = match manifest.code {
-            Code::Native => None,
+            Code::Native(_) => None,
             Code::Starlark => Some(read(&folder.join("rule.star"), SOURCE_MAX)?),
         };
         Ok(Self { manifest, source })
@@ -104,6 +122,16 @@ impl Package {
             }
         }
     }
+}
+
+/// Manifest and page of a shipped rule.
+fn shipped(name: &str) -> Result<(&'static str, &'static str), PackageError> {
+    let found = SHIPPED.iter().find(|(shipped, ..)| *shipped == name);
+    let (_, manifest, page) = found.ok_or_else(|| PackageError::Unknown {
+        name: name.to_owned(),
+        shipped: SHIPPED.map(|(name, ..)| name).join(", "),
+    })?;
+    Ok((manifest, page))
 }
 
 fn parse(text: &str, path: &Path) -> Result<Manifest, PackageError> {
@@ -151,6 +179,15 @@ mod tests {
     fn an_unknown_name_lists_the_shipped_rules() {
         let error = Package::find("no-such-rule").unwrap_err();
         assert!(error.to_string().contains("serve"), "{error}");
+    }
+
+    #[test]
+    fn a_scaffold_is_a_valid_rule_of_its_own_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let name = RuleName::try_from("mine".to_owned()).unwrap();
+        let folder = Package::scaffold(&name, "serve", parent.path()).unwrap();
+        assert_eq!(Package::open(&folder).unwrap().manifest.name, name);
+        assert!(Package::scaffold(&name, "serve", parent.path()).is_err(), "it exists");
     }
 
     #[test]

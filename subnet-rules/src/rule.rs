@@ -30,6 +30,16 @@ pub enum Subject {
     Shared(Vec<Hotkey>),
 }
 
+impl Subject {
+    /// Whether the task is for this miner.
+    pub fn includes(&self, hotkey: &Hotkey) -> bool {
+        match self {
+            Self::Miner(one) => one == hotkey,
+            Self::Shared(all) => all.contains(hotkey),
+        }
+    }
+}
+
 /// A task and what it is judged by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draw<Public, Secret> {
@@ -106,8 +116,13 @@ pub trait Rule {
         state: &Self::State,
     ) -> Result<Vec<Finding>, JudgeError>;
 
-    /// The state after a round's findings.
-    fn learn(&self, state: Self::State, _findings: &[Finding]) -> Self::State {
+    /// The state after a round that was judged.
+    fn learn(
+        &self,
+        state: Self::State,
+        _draw: &Draw<Self::Public, Self::Secret>,
+        _measured: &[Measured<Self::Measurement>],
+    ) -> Self::State {
         state
     }
 }

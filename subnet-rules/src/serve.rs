@@ -118,7 +118,15 @@ impl Serve {
 
     /// The shipped manifest for `model` (the full text of its id), calibrated on that model.
     pub fn shipped(model: &str, calibration: &Calibration) -> Result<Self, ServeError> {
-        let mut manifest = Manifest::parse(SHIPPED)?;
+        Self::of_model(Manifest::parse(SHIPPED)?, model, calibration)
+    }
+
+    /// A manifest's rule for another model, calibrated on that one.
+    pub fn of_model(
+        mut manifest: Manifest,
+        model: &str,
+        calibration: &Calibration,
+    ) -> Result<Self, ServeError> {
         let mut params: Params = manifest.params()?;
         model.clone_into(&mut params.model);
         params.calibration = calibration.clone();

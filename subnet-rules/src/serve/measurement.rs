@@ -59,8 +59,9 @@ pub struct Answer {
 }
 
 /// One claimed token held against the reference model's own draw. Integers, so that a log reads back
-/// to the bit.
+/// to the bit; written as `[entropy_mnat, margin_milli, matched]`, for there are many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32, bool)", into = "(u32, u32, bool)")]
 pub struct TokenMeasure {
     /// Entropy of the distribution drawn from, in thousandths of a nat.
     pub entropy_mnat: u32,
@@ -79,6 +80,18 @@ impl TokenMeasure {
             margin_milli: thousandths(margin).unwrap_or(u32::MAX),
             matched,
         }
+    }
+}
+
+impl From<(u32, u32, bool)> for TokenMeasure {
+    fn from((entropy_mnat, margin_milli, matched): (u32, u32, bool)) -> Self {
+        Self { entropy_mnat, margin_milli, matched }
+    }
+}
+
+impl From<TokenMeasure> for (u32, u32, bool) {
+    fn from(measure: TokenMeasure) -> Self {
+        (measure.entropy_mnat, measure.margin_milli, measure.matched)
     }
 }
 

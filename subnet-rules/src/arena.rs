@@ -1,0 +1,26 @@
+//! The arena: a rule against a cast of cheats, for hundreds of epochs, before it costs money.
+//!
+//! ```text
+//! every epoch, every validator:  beacon -> Examiner::draw -> World::measure -> Examiner::take
+//! at its end:                    Examiner::settle -> weights -> Yuma -> incentive
+//! after the last:                who earned what, bounds, laws
+//! ```
+//!
+//! Rule, judge, book, weights, Yuma and emission are the production code. Only the miners are played,
+//! by a [`World`]: it turns what a kind of actor would send into what a validator would measure.
+//! Nothing in it sets a verdict, a rate or a score.
+
+mod cast;
+mod laws;
+mod report;
+mod season;
+mod subnet;
+pub mod worlds;
+
+pub use cast::{Cast, CastError, Group, Identity, Kind};
+pub use laws::Law;
+pub use report::{Actor, BoundCheck, Report};
+pub use season::{ArenaError, Moment, Season, Settings, World, play};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Who plays: kinds of actors, and the text form `honest:8,lazy:2,sybil:4x3`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chain_metadata::{Hotkey, Uid};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Most identities in a season: a subnet has 256 slots, and some are the validators'.
+const IDENTITIES_MAX: usize = 192;
+
+/// A kind of actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Does what the rule pays for.
+    Honest,
+    /// Answers without work.
+    Lazy,
+    /// Answers what others answered.
+    Copier,
+    /// Several identities on the means of one.
+    Sybil,
+    /// Makes cheap work look like the real one.
+    Forger,
+    /// Does the work with cheaper means than it names.
+    Substitute,
+    /// Sends what is malformed, to harm.
+    Poison,
+    /// Answers nothing and has validators in league.
+    Colluder,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Honest,
+        Self::Lazy,
+        Self::Copier,
+        Self::Sybil,
+        Self::Forger,
+        Self::Substitute,
+        Self::Poison,
+        Self::Colluder,
+    ];
+
+    /// The name in casts and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Honest => "honest",
+            Self::Lazy => "lazy",
+            Self::Copier => "copier",
+            Self::Sybil => "sybil",
+            Self::Forger => "forger",
+            Self::Substitute => "substitute",
+            Self::Poison => "poison",
+            Self::Colluder => "colluder",
+        }
+    }
+
+    /// Whether it does less than the rule pays for. A sybil does the work, once.
+    pub fn is_cheat(self) -> bool {
+        !matches!(self, Self::Honest | Self::Sybil)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Operators of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Which kind.
+    pub kind: Kind,
+    /// How many operators.
+    pub operators: usize,
+    /// Identities of each: 1 except for sybils.
+    pub each: usize,
+}
+
+/// Who plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cast(Vec<Group>);
+
+/// A text that casts nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CastError {
+    /// Not `kind:count` or `kind:KxN`.
+    #[error(
+        "`{0}` casts nobody: `kind:count` is wanted, or `kind:KxN` for K operators of N identities"
+    )]
+    Form(String),
+    /// No such kind.
+    #[error("there is no kind `{name}`; there are {known}")]
+    Kind {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Too many, or nobody.
+    #[error("{0} identities: 1 to {IDENTITIES_MAX} can play")]
+    Size(usize),
+}
+
+impl Cast {
+    /// The groups, as written.
+    pub fn groups(&self) -> &[Group] {
+        &self.0
+    }
+
+    /// Every identity, with its place in the season of `seed`; slots from `first_uid` on.
+    pub fn identities(&self, seed: u64, first_uid: u16) -> Vec<Identity> {
+        let mut identities = Vec::new();
+        let mut operator = 0;
+        for group in &self.0 {
+            for _ in 0..group.operators {
+                for _ in 0..group.each {
+                    let index = u16::try_from(identities.len()).unwrap_or(u16::MAX);
+                    identities.push(Identity {
+                        kind: group.kind,
+                        operator,
+                        siblings: group.each,
+                        hotkey: hotkey(seed, "miner", index),
+                        uid: Uid(first_uid + index),
+                    });
+                }
+                operator += 1;
+            }
+        }
+        identities
+    }
+}
+
+impl FromStr for Cast {
+    type Err = CastError;
+
+    fn from_str(text: &str) -> Result<Self, CastError> {
+        let groups: Vec<_> =
+            text.split(',').map(|part| group(part.trim())).collect::<Result<_, _>>()?;
+        let size = groups.iter().fold(0_usize, |size, group| {
+            size.saturating_add(group.operators.saturating_mul(group.each))
+        });
+        if (1..=IDENTITIES_MAX).contains(&size) {
+            Ok(Self(groups))
+        } else {
+            Err(CastError::Size(size))
+        }
+    }
+}
+
+fn group(part: &str) -> Result<Group, CastError> {
+    let form = || CastError::Form(part.to_owned());
+    let (name, count) = part.split_once(':').ok_or_else(form)?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        CastError::Kind { name: name.to_owned(), known: Kind::ALL.map(Kind::name).join(", ") }
+    })?;
+    let (operators, each) = count.split_once('x').unwrap_or((count, "1"));
+    let number = |text: &str| text.parse::<usize>().map_err(|_| form());
+    Ok(Group { kind, operators: number(operators)?, each: number(each)? })
+}
+
+/// A hotkey of a season: from its seed, so that equal seeds play equal seasons.
+pub(super) fn hotkey(seed: u64, role: &str, index: u16) -> Hotkey {
+    let parts: [&[u8]; 3] = [&seed.to_le_bytes(), role.as_bytes(), &index.to_le_bytes()];
+    Hotkey::from_bytes(Digest::of("ganglion/arena/hotkey", &parts).0)
+}
+
+/// One registered miner of a season.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// What it does.
+    pub kind: Kind,
+    /// Who runs it: identities of one operator share its means.
+    pub operator: usize,
+    /// How many identities its operator runs.
+    pub siblings: usize,
+    /// Its key.
+    pub hotkey: Hotkey,
+    /// Its slot.
+    pub uid: Uid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cast_reads_operators_and_identities() {
+        let cast: Cast = "honest:8, sybil:4x3".parse().unwrap();
+        let identities = cast.identities(1, 6);
+        assert_eq!(identities.len(), 20);
+        assert_eq!(identities[19].uid, Uid(25));
+        assert_eq!(identities.iter().filter(|one| one.operator == 8).count(), 3);
+    }
+
+    #[test]
+    fn unreadable_casts_are_refused_by_what_is_wrong() {
+        assert!(matches!("honest".parse::<Cast>(), Err(CastError::Form(_))));
+        assert!(matches!("king:1".parse::<Cast>(), Err(CastError::Kind { .. })));
+        assert!(matches!("lazy:0".parse::<Cast>(), Err(CastError::Size(0))));
+        assert!(matches!("lazy:99999999999x99999999999".parse::<Cast>(), Err(CastError::Size(_))));
+    }
+}

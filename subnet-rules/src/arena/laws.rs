@@ -1,0 +1,101 @@
+//! The ten laws that every rule must keep, held against a season.
+
+use serde::Serialize;
+
+use super::cast::Kind;
+use super::report::Earned;
+use super::season::Season;
+
+/// Share of all incentive below which a kind counts as earning nothing.
+const NOTHING: f64 = 0.02;
+/// What k identities on the means of one may earn together, in units of one.
+const SPLIT_GAIN: f64 = 1.05;
+/// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
+const JUDGE_COST: u64 = 2;
+
+/// One law and whether it held.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Law {
+    /// Its number and short name.
+    pub name: &'static str,
+    /// Whether it held.
+    pub holds: bool,
+    /// What was seen; or that nobody in the cast could break it.
+    pub detail: String,
+}
+
+/// All ten laws.
+pub(super) fn check(season: &Season, earned: &Earned) -> Vec<Law> {
+    vec![
+        fresh(season),
+        recomputed("L2 only serialised measurements are judged", season),
+        little("L3 a copy is worth nothing", earned, &[Kind::Copier]),
+        little("L4 no work is worth nothing", earned, &[Kind::Lazy]),
+        split(earned),
+        monotone(earned),
+        recomputed("L7 equal logs give equal weights", season),
+        little("L8 what is malformed is worth nothing", earned, &[Kind::Poison]),
+        cost(season),
+        guilt(season),
+    ]
+}
+
+fn fresh(season: &Season) -> Law {
+    let (drawn, distinct) = season.draws;
+    let detail = format!("{distinct} distinct tasks in {drawn} draws");
+    Law { name: "L1 no task is drawn twice", holds: drawn == distinct, detail }
+}
+
+fn recomputed(name: &'static str, season: &Season) -> Law {
+    let (same, looked_at) = season.recomputed;
+    let detail = format!("{same} of {looked_at} epochs came out the same from their records");
+    Law { name, holds: same == looked_at, detail }
+}
+
+fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
+    let present: Vec<_> =
+        kinds.iter().filter_map(|kind| Some((kind, earned.share(*kind)?))).collect();
+    if present.is_empty() {
+        return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
+    }
+    let detail: Vec<_> = present.iter().map(|(kind, share)| format!("{kind} {share:.4}")).collect();
+    let holds = present.iter().all(|(_, share)| *share <= NOTHING);
+    Law { name, holds, detail: format!("{} of all, {NOTHING} allowed", detail.join(", ")) }
+}
+
+fn split(earned: &Earned) -> Law {
+    let name = "L5 splitting does not pay";
+    match (earned.per_operator(Kind::Sybil), earned.per_operator(Kind::Honest)) {
+        (Some(sybil), Some(honest)) if honest > 0.0 => {
+            let gain = sybil / honest;
+            let detail = format!("an operator of many earns {gain:.3} of an operator of one");
+            Law { name, holds: gain <= SPLIT_GAIN, detail }
+        }
+        _ => Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() },
+    }
+}
+
+fn monotone(earned: &Earned) -> Law {
+    let name = "L6 better work is never paid less";
+    match (earned.per_operator(Kind::Substitute), earned.per_operator(Kind::Honest)) {
+        (Some(worse), Some(honest)) => {
+            let detail = format!("cheaper means earn {worse:.4}, the named ones {honest:.4}");
+            Law { name, holds: worse <= honest, detail }
+        }
+        _ => Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() },
+    }
+}
+
+fn cost(season: &Season) -> Law {
+    let (judging, answering) = season.work;
+    let holds = judging <= JUDGE_COST.saturating_mul(answering.max(1));
+    let detail = format!("{judging} units judged for {answering} answered");
+    Law { name: "L9 judging is bounded by serving", holds, detail }
+}
+
+fn guilt(season: &Season) -> Law {
+    let honest = season.identities.iter().zip(&season.convicted);
+    let wronged = honest.filter(|(one, at)| !one.kind.is_cheat() && at.is_some()).count();
+    let detail = format!("{wronged} who did the work were convicted");
+    Law { name: "L10 nobody is guilty without evidence", holds: wronged == 0, detail }
+}

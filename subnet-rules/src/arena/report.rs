@@ -1,0 +1,215 @@
+//! What a season showed: who earned what, whether bounds and laws held.
+
+mod html;
+
+use serde::Serialize;
+
+use super::cast::{Cast, Kind};
+use super::laws::{self, Law};
+use super::season::{Season, Settings};
+use crate::digest::Digest;
+use crate::manifest::{Bound, Manifest};
+
+/// Epochs at the beginning whose pay does not count towards shares: nobody is known yet, and whoever
+/// is known first gets everything. A tenth of the season, at most this many.
+const WARM_UP_MAX: usize = 10;
+/// Actor name for everything that was burned.
+const BURN: &str = "burn";
+/// Actor name in bounds for all kinds that cheat, together.
+const CHEATS: &str = "cheats";
+
+/// What one kind earned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Actor {
+    /// The kind, or `burn`.
+    pub kind: &'static str,
+    /// Identities of it.
+    pub count: usize,
+    /// Share of all incentive.
+    pub share: f64,
+    /// The same for each identity.
+    pub share_per_identity: f64,
+    /// Identities that were convicted.
+    pub convicted: usize,
+    /// Median epoch of their convictions.
+    pub median_epoch_convicted: Option<u64>,
+}
+
+/// A bound of the manifest and whether it held.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoundCheck {
+    /// Which actor, and which side.
+    pub name: String,
+    /// The limit.
+    pub limit: f64,
+    /// What was seen.
+    pub value: f64,
+    /// Whether it held.
+    pub holds: bool,
+}
+
+/// The report of a season.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The rule's name.
+    pub rule: String,
+    /// The rule's digest.
+    pub digest: Digest,
+    /// Epochs played.
+    pub epochs: u64,
+    /// The season's seed.
+    pub seed: u64,
+    /// Who earned what.
+    pub actors: Vec<Actor>,
+    /// The manifest's bounds on those who played.
+    pub bounds: Vec<BoundCheck>,
+    /// The ten laws.
+    pub laws: Vec<Law>,
+    /// Digest of the evidence log.
+    pub log_digest: Digest,
+    #[serde(skip)]
+    plots: html::Plots,
+}
+
+/// Shares of all incentive by kind.
+#[derive(Debug, Clone)]
+pub(super) struct Earned {
+    kinds: Vec<(Kind, usize, f64)>,
+    burned: f64,
+}
+
+impl Earned {
+    fn of(season: &Season, cast: &Cast) -> Self {
+        let warm_up = (season.incentive.len() / 10).min(WARM_UP_MAX);
+        let mut sums = vec![0.0; season.identities.len()];
+        for epoch in season.incentive.iter().skip(warm_up) {
+            sums.iter_mut().zip(epoch).for_each(|(sum, share)| *sum += share);
+        }
+        let burned: f64 = season.burned.iter().skip(warm_up).sum();
+        let total: f64 = sums.iter().sum::<f64>() + burned;
+        let part = |sum: f64| if total > 0.0 { sum / total } else { 0.0 };
+        let of_kind = |kind: Kind| {
+            let identities = season.identities.iter().zip(&sums);
+            identities.filter(|(one, _)| one.kind == kind).map(|(_, sum)| sum).sum::<f64>()
+        };
+        let operators = |kind: Kind| {
+            let groups = cast.groups().iter().filter(|group| group.kind == kind);
+            groups.map(|group| group.operators).sum::<usize>()
+        };
+        let kinds = Kind::ALL
+            .into_iter()
+            .filter(|kind| operators(*kind) > 0)
+            .map(|kind| (kind, operators(kind), part(of_kind(kind))))
+            .collect();
+        Self { kinds, burned: part(burned) }
+    }
+
+    /// Share of a kind, if it played.
+    pub(super) fn share(&self, kind: Kind) -> Option<f64> {
+        self.kinds.iter().find(|(one, ..)| *one == kind).map(|(.., share)| *share)
+    }
+
+    /// Share of each operator of a kind, if it played.
+    pub(super) fn per_operator(&self, kind: Kind) -> Option<f64> {
+        let (_, operators, share) = self.kinds.iter().find(|(one, ..)| *one == kind)?;
+        #[expect(clippy::cast_precision_loss, reason = "a cast has at most some hundred operators")]
+        let operators = *operators as f64;
+        Some(share / operators)
+    }
+
+    /// Share of the actor a bound names, if it played.
+    fn named(&self, actor: &str) -> Option<f64> {
+        let of = |wanted: &dyn Fn(Kind) -> bool| {
+            let mut present = self.kinds.iter().filter(|(kind, ..)| wanted(*kind)).peekable();
+            present.peek()?;
+            Some(present.map(|(.., share)| share).sum())
+        };
+        match actor {
+            BURN => Some(self.burned),
+            CHEATS => of(&Kind::is_cheat),
+            name => of(&|kind| kind.name() == name),
+        }
+    }
+}
+
+impl Report {
+    /// The report of a season.
+    pub fn new(manifest: &Manifest, settings: &Settings, season: &Season) -> Self {
+        let earned = Earned::of(season, &settings.cast);
+        Self {
+            rule: manifest.name.to_string(),
+            digest: manifest.digest(),
+            epochs: settings.epochs,
+            seed: settings.seed,
+            actors: actors(season, &earned),
+            bounds: manifest.bounds.iter().flat_map(|bound| checks(bound, &earned)).collect(),
+            laws: laws::check(season, &earned),
+            log_digest: season.log,
+            plots: html::Plots::of(season),
+        }
+    }
+
+    /// Whether every bound and every law held.
+    pub fn holds(&self) -> bool {
+        self.bounds.iter().all(|bound| bound.holds) && self.laws.iter().all(|law| law.holds)
+    }
+
+    /// A page of its own with tables and plots.
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+}
+
+fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {
+    let of_kind = |&(kind, _, share): &(Kind, usize, f64)| {
+        let members: Vec<_> = season
+            .identities
+            .iter()
+            .zip(&season.convicted)
+            .filter(|(one, _)| one.kind == kind)
+            .collect();
+        let mut epochs: Vec<_> = members.iter().filter_map(|(_, at)| **at).collect();
+        epochs.sort_unstable();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a cast has at most some hundred identities"
+        )]
+        let share_per_identity = share / members.len().max(1) as f64;
+        Actor {
+            kind: kind.name(),
+            count: members.len(),
+            share,
+            share_per_identity,
+            convicted: epochs.len(),
+            median_epoch_convicted: epochs.get(epochs.len() / 2).copied(),
+        }
+    };
+    let burn = Actor {
+        kind: BURN,
+        count: 1,
+        share: earned.burned,
+        share_per_identity: earned.burned,
+        convicted: 0,
+        median_epoch_convicted: None,
+    };
+    earned.kinds.iter().map(of_kind).chain([burn]).collect()
+}
+
+/// The sides of a bound, where its actor played.
+fn checks(bound: &Bound, earned: &Earned) -> Vec<BoundCheck> {
+    let Some(value) = earned.named(&bound.actor) else { return Vec::new() };
+    let name = |side: &str| format!("{} {side}", bound.actor);
+    let least = bound.at_least.map(|limit| BoundCheck {
+        name: name("at least"),
+        limit,
+        value,
+        holds: value >= limit,
+    });
+    let most = bound.at_most.map(|limit| BoundCheck {
+        name: name("at most"),
+        limit,
+        value,
+        holds: value <= limit,
+    });
+    least.into_iter().chain(most).collect()
+}

@@ -1,0 +1,344 @@
+//! The loop of a season.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use chain_metadata::{Hotkey, Uid, Weights};
+use scoring::estimators::Verdict;
+use scoring::weigh::WeighError;
+use scoring::yuma::EpochError;
+
+use super::cast::{Cast, Identity, Kind, hotkey};
+use super::subnet::{OWNER, Subnet, TEMPO};
+use crate::digest::Digest;
+use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
+use crate::log::{Body, Recorder};
+use crate::prf::Beacon;
+use crate::rule::{Rule, Subject};
+
+/// The subnet of a season.
+const NETUID: u16 = 1;
+
+/// What is played.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many epochs.
+    pub epochs: u64,
+    /// Who plays.
+    pub cast: Cast,
+    /// How many validators, of equal stake; the last ones are in league with colluders, one for each.
+    pub validators: u16,
+    /// Equal seeds play equal seasons.
+    pub seed: u64,
+}
+
+/// When and by whom an answer is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Which epoch.
+    pub epoch: u64,
+    /// Which validator, from 0.
+    pub validator: u16,
+}
+
+/// The miners of a season, played behind the seam where a validator measures.
+pub trait World<R: Rule> {
+    /// The draws of one validator in one epoch.
+    fn subjects(&self, identities: &[Identity]) -> Vec<Subject>;
+
+    /// What a validator measures of the answers to a draw; `who` are the identities it is for.
+    fn measure(&mut self, moment: Moment, draw: &DrawOf<R>, who: &[Identity])
+    -> Vec<MeasuredOf<R>>;
+
+    /// Units of work spent on judging and on answering so far.
+    fn work(&self) -> (u64, u64);
+}
+
+/// Why a season could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArenaError {
+    /// More validators in league than there are.
+    #[error("{colluders} colluders need as many validators, and there are {validators}")]
+    Validators {
+        /// Colluders cast.
+        colluders: usize,
+        /// Validators in all.
+        validators: u16,
+    },
+    /// A round could not be judged.
+    #[error("epoch {epoch} cannot be judged")]
+    Examine {
+        /// Which.
+        epoch: u64,
+        /// Why.
+        source: ExamineError,
+    },
+    /// Weights could not be made.
+    #[error("epoch {epoch} cannot be settled")]
+    Weigh {
+        /// Which.
+        epoch: u64,
+        /// Why.
+        source: WeighError,
+    },
+    /// The epoch itself.
+    #[error("the chain's epoch cannot be run")]
+    Epoch(#[from] EpochError),
+    /// The log could not be written.
+    #[error("the log cannot be written")]
+    Log(#[from] io::Error),
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub struct Season {
+    /// Who played.
+    pub identities: Vec<Identity>,
+    /// Incentive of each identity in each epoch, of 1: `incentive[epoch][identity]`.
+    pub incentive: Vec<Vec<f64>>,
+    /// Incentive that went to the owner's slot, by epoch: burned.
+    pub burned: Vec<f64>,
+    /// Epoch in which half the honest validators had convicted an identity.
+    pub convicted: Vec<Option<u64>>,
+    /// Worth of each identity by the first validator, by epoch.
+    pub worth: Vec<Vec<f64>>,
+    /// Draws in all, and of these the distinct ones.
+    pub draws: (u64, u64),
+    /// Epochs in which the first validator's weights, recomputed from serialised measurements, were
+    /// the same; and epochs looked at.
+    pub recomputed: (u64, u64),
+    /// Units of work spent on judging and on answering.
+    pub work: (u64, u64),
+    /// Digest of the log.
+    pub log: Digest,
+}
+
+/// Epochs for which a second examiner, fed through JSON, must reach the same weights.
+const SHADOWED_EPOCHS: u64 = 20;
+
+/// Plays a season; `log` gets the evidence log.
+pub fn play<R: Rule, W: World<R>>(
+    rule: &R,
+    world: &mut W,
+    settings: &Settings,
+    log: impl Write,
+) -> Result<Season, ArenaError> {
+    let mut stage = Stage::new(rule, settings, log)?;
+    for epoch in 1..=settings.epochs {
+        stage.rounds(world, epoch)?;
+        stage.settle(epoch)?;
+    }
+    stage.season.work = world.work();
+    stage.season.log = stage.recorder.head();
+    stage.season.draws.1 = stage.seen.len() as u64;
+    Ok(stage.season)
+}
+
+struct Stage<'r, R: Rule, L> {
+    rule_digest: Digest,
+    settings: &'r Settings,
+    honest_validators: u16,
+    examiners: Vec<Examiner<'r, R>>,
+    shadow: Examiner<'r, R>,
+    subnet: Subnet,
+    recorder: Recorder<L>,
+    seen: BTreeSet<Digest>,
+    accusers: Vec<u16>,
+    season: Season,
+}
+
+impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
+    fn new(rule: &'r R, settings: &'r Settings, log: L) -> Result<Self, ArenaError> {
+        let identities = settings.cast.identities(settings.seed, 1 + settings.validators);
+        let colluders = identities.iter().filter(|one| one.kind == Kind::Colluder).count();
+        let in_league = u16::try_from(colluders).unwrap_or(u16::MAX);
+        let honest_validators = settings
+            .validators
+            .checked_sub(in_league)
+            .filter(|honest| *honest > 0)
+            .ok_or(ArenaError::Validators { colluders, validators: settings.validators })?;
+        let miners = identities.len();
+        Ok(Self {
+            rule_digest: rule.manifest().digest(),
+            settings,
+            honest_validators,
+            examiners: (0..honest_validators).map(|_| Examiner::new(rule)).collect(),
+            shadow: Examiner::new(rule),
+            subnet: Subnet::new(usize::from(settings.validators), miners),
+            recorder: Recorder::open(rule, log)?,
+            seen: BTreeSet::new(),
+            accusers: vec![0; miners],
+            season: Season {
+                identities,
+                incentive: Vec::new(),
+                burned: Vec::new(),
+                convicted: vec![None; miners],
+                worth: Vec::new(),
+                draws: (0, 0),
+                recomputed: (0, 0),
+                work: (0, 0),
+                log: Digest([0; 32]),
+            },
+        })
+    }
+
+    fn rounds<W: World<R>>(&mut self, world: &mut W, epoch: u64) -> Result<(), ArenaError> {
+        let subjects = world.subjects(&self.season.identities);
+        for validator in 0..self.honest_validators {
+            for (counter, subject) in subjects.iter().enumerate() {
+                let beacon = self.beacon(epoch, validator, subject, counter as u64);
+                self.round(world, validator, beacon, subject)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn beacon(&self, epoch: u64, validator: u16, subject: &Subject, counter: u64) -> Beacon {
+        let block = Digest::of(
+            "ganglion/arena/block",
+            &[&self.settings.seed.to_le_bytes(), &(epoch * u64::from(TEMPO)).to_le_bytes()],
+        );
+        let miner = match subject {
+            Subject::Miner(hotkey) => *hotkey.as_bytes(),
+            Subject::Shared(_) => [0; 32],
+        };
+        Beacon {
+            block_hash: block.0,
+            netuid: NETUID,
+            rule: self.rule_digest,
+            epoch,
+            validator: *hotkey(self.settings.seed, "validator", validator).as_bytes(),
+            miner,
+            counter,
+        }
+    }
+
+    fn round<W: World<R>>(
+        &mut self,
+        world: &mut W,
+        validator: u16,
+        beacon: Beacon,
+        subject: &Subject,
+    ) -> Result<(), ArenaError> {
+        let epoch = beacon.epoch;
+        let examiner = &mut self.examiners[usize::from(validator)];
+        let draw = examiner.draw(&beacon, subject);
+        let who: Vec<_> = self
+            .season
+            .identities
+            .iter()
+            .filter(|one| subject.includes(&one.hotkey))
+            .copied()
+            .collect();
+        let measured = world.measure(Moment { epoch, validator }, &draw, &who);
+        examiner
+            .take(epoch, &draw, &measured)
+            .map_err(|source| ArenaError::Examine { epoch, source })?;
+        self.season.draws.0 += 1;
+        let public = serde_json::to_vec(&draw.public).map_err(io::Error::from)?;
+        self.seen.insert(Digest::of("ganglion/arena/draw", &[&public]));
+        let body = Body::Round { beacon, subject: subject.clone(), draw, measured };
+        self.recorder.append::<R>(&body)?;
+        if validator == 0 && epoch <= SHADOWED_EPOCHS {
+            self.shadow_round(epoch, &body)?;
+        }
+        Ok(())
+    }
+
+    /// Judges the round again from its serialised form alone.
+    fn shadow_round(
+        &mut self,
+        epoch: u64,
+        body: &Body<R::Public, R::Secret, R::Measurement>,
+    ) -> Result<(), ArenaError> {
+        let text = serde_json::to_string(body).map_err(io::Error::from)?;
+        let again: Body<R::Public, R::Secret, R::Measurement> =
+            serde_json::from_str(&text).map_err(io::Error::from)?;
+        if let Body::Round { draw, measured, .. } = again {
+            self.shadow
+                .take(epoch, &draw, &measured)
+                .map_err(|source| ArenaError::Examine { epoch, source })?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, epoch: u64) -> Result<(), ArenaError> {
+        let miners: Vec<_> =
+            self.season.identities.iter().map(|one| (one.hotkey, Some(one.uid))).collect();
+        self.accusers.fill(0);
+        for validator in 0..self.honest_validators {
+            self.settle_one(epoch, validator, &miners)?;
+        }
+        self.favour_cronies();
+        self.convict(epoch);
+        let output = self.subnet.epoch()?;
+        let share = |uid: Uid| {
+            f64::from(output.incentive.get(usize::from(uid.0)).copied().unwrap_or(0))
+                / f64::from(u16::MAX)
+        };
+        self.season
+            .incentive
+            .push(self.season.identities.iter().map(|one| share(one.uid)).collect());
+        self.season.burned.push(share(OWNER));
+        Ok(())
+    }
+
+    fn settle_one(
+        &mut self,
+        epoch: u64,
+        validator: u16,
+        miners: &[(Hotkey, Option<Uid>)],
+    ) -> Result<(), ArenaError> {
+        let settle = |examiner: &Examiner<'_, R>| {
+            examiner
+                .settle(epoch, miners, Some(OWNER))
+                .map_err(|source| ArenaError::Weigh { epoch, source })
+        };
+        let settlement = settle(&self.examiners[usize::from(validator)])?;
+        self.subnet.set_weights(Uid(1 + validator), settlement.weights.as_ref());
+        self.note(validator, &settlement);
+        if validator == 0 && epoch <= SHADOWED_EPOCHS {
+            let again = settle(&self.shadow)?;
+            self.season.recomputed.0 += u64::from(again.weights == settlement.weights);
+            self.season.recomputed.1 += 1;
+        }
+        self.recorder.append::<R>(&Body::Settled {
+            validator: *hotkey(self.settings.seed, "validator", validator).as_bytes(),
+            epoch,
+            miners: miners.to_vec(),
+            burn_uid: Some(OWNER),
+            weights: settlement.weights,
+        })?;
+        Ok(())
+    }
+
+    /// Who is accused by whom, and what the first validator thinks of each.
+    fn note(&mut self, validator: u16, settlement: &Settlement) {
+        for (accusers, (_, assessment)) in self.accusers.iter_mut().zip(&settlement.assessments) {
+            let failed = assessment.gates.values().any(|verdict| *verdict == Verdict::Fail);
+            *accusers += u16::from(failed);
+        }
+        if validator == 0 {
+            let worth = settlement.assessments.iter().map(|(_, one)| one.score()).collect();
+            self.season.worth.push(worth);
+        }
+    }
+
+    /// Validators in league give everything to their own.
+    fn favour_cronies(&mut self) {
+        let cronies = self.season.identities.iter().filter(|one| one.kind == Kind::Colluder);
+        for (crony, validator) in cronies.zip(self.honest_validators..) {
+            self.subnet.set_weights(Uid(1 + validator), Some(&Weights::only(crony.uid)));
+        }
+    }
+
+    fn convict(&mut self, epoch: u64) {
+        let half = self.honest_validators.div_ceil(2);
+        for (convicted, accusers) in self.season.convicted.iter_mut().zip(&self.accusers) {
+            if *accusers >= half {
+                convicted.get_or_insert(epoch);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The chain of a season, as far as pay goes: Yuma and the emission split, as the chain runs them.
+
+use chain_metadata::{Uid, Weights};
+use scoring::emission::pots;
+use scoring::fixed::{I64F64, U96F32};
+use scoring::variants::Rules;
+use scoring::yuma::{
+    ConsensusKind, EpochError, EpochInput, EpochOutput, EpochParams, NeuronInput, epoch,
+};
+
+/// Blocks between epochs.
+pub(super) const TEMPO: u16 = 360;
+/// Alpha rao that an epoch emits: one alpha a block.
+const EMISSION: u64 = 1_000_000_000 * (TEMPO as u64 + 1);
+/// The owner's cut of it, of `u16::MAX`: 18 %.
+const OWNER_CUT: u16 = 11_796;
+/// Stake of each validator, rao.
+const STAKE: u64 = 10_000_000_000_000;
+
+/// Slot of the subnet owner, whose incentive the chain recycles: burning goes through it.
+pub(super) const OWNER: Uid = Uid(0);
+
+/// Neurons by uid: the owner, the validators, the miners.
+#[derive(Debug, Clone)]
+pub(super) struct Subnet {
+    neurons: Vec<NeuronInput>,
+    validators: usize,
+    block: u64,
+}
+
+impl Subnet {
+    /// A subnet of `validators` with equal stake and `miners` with none.
+    pub(super) fn new(validators: usize, miners: usize) -> Self {
+        let neuron = |stake: u64| NeuronInput {
+            stake: I64F64::from_num(stake),
+            validator_permit: stake > 0,
+            ..NeuronInput::default()
+        };
+        let mut neurons = vec![neuron(0)];
+        neurons.extend((0..validators).map(|_| neuron(STAKE)));
+        neurons.extend((0..miners).map(|_| neuron(0)));
+        Self { neurons, validators, block: 1 }
+    }
+
+    /// Stores the weights of the validator in a slot; `None` leaves what is stored.
+    pub(super) fn set_weights(&mut self, uid: Uid, weights: Option<&Weights>) {
+        if let (Some(neuron), Some(weights)) = (self.neurons.get_mut(usize::from(uid.0)), weights) {
+            neuron.weights = weights.iter().map(|(uid, value)| (uid.0, value)).collect();
+            neuron.last_update = self.block;
+        }
+    }
+
+    /// Runs the epoch and keeps its bonds and permits.
+    pub(super) fn epoch(&mut self) -> Result<EpochOutput, EpochError> {
+        let last_step_block = self.block;
+        self.block += u64::from(TEMPO) + 1;
+        let pots = pots::split(EMISSION, Some(OWNER_CUT), U96F32::from_num(0));
+        let input = EpochInput {
+            block: self.block,
+            tempo: TEMPO,
+            last_step_block,
+            emission: pots.divided(),
+            params: self.params(),
+            neurons: self.neurons.clone(),
+            previous_consensus: Vec::new(),
+        };
+        let output = epoch(&input, &Rules::SPEC_461)?;
+        for (uid, neuron) in self.neurons.iter_mut().enumerate() {
+            neuron.bonds = output.bonds.get(uid).cloned().unwrap_or_default();
+            neuron.validator_permit = output.validator_permit.get(uid).copied().unwrap_or(false);
+        }
+        Ok(output)
+    }
+
+    /// The chain's defaults.
+    fn params(&self) -> EpochParams {
+        EpochParams {
+            activity_cutoff: 5_000,
+            owner_uid: Some(OWNER.0),
+            stake_threshold: 0,
+            max_allowed_validators: u16::try_from(self.validators).unwrap_or(u16::MAX),
+            kappa: 32_767,
+            bonds_moving_average: 900_000,
+            bonds_penalty: u16::MAX,
+            yuma3: false,
+            liquid_alpha: None,
+            commit_reveal: false,
+            consensus: ConsensusKind::Yuma,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Worlds: the miners of a season, one module a rule.
+
+pub mod serving;
+pub mod table;

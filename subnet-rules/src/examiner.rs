@@ -1,0 +1,114 @@
+//! One validator's use of a rule: draw, judge, remember, settle.
+//!
+//! The arena plays with it, [`crate::log::replay`] recomputes with it: both run the same code.
+
+use chain_metadata::{Hotkey, Uid, Weights};
+use scoring::book::{Assessment, Book, BookError};
+use scoring::weigh::{Payee, Shares, WeighError, shares, weigh};
+
+use crate::prf::Beacon;
+use crate::rule::{Draw, Finding, JudgeError, Measured, Rule, Subject};
+
+/// A draw of the rule `R`.
+pub type DrawOf<R> = Draw<<R as Rule>::Public, <R as Rule>::Secret>;
+/// A measurement for the rule `R`.
+pub type MeasuredOf<R> = Measured<<R as Rule>::Measurement>;
+
+/// A rule with a book and the rule's state.
+#[derive(Debug)]
+pub struct Examiner<'r, R: Rule> {
+    rule: &'r R,
+    book: Book,
+    state: R::State,
+}
+
+/// Why a round changed nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExamineError {
+    /// It could not be judged.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// What the judge found does not fit the rule's tracks.
+    #[error("{hotkey}: {source}")]
+    Book {
+        /// About whom.
+        hotkey: Hotkey,
+        /// What does not fit.
+        source: BookError,
+    },
+}
+
+/// What an epoch's end decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// What each payee is worth and why, in their order.
+    pub assessments: Vec<(Hotkey, Assessment)>,
+    /// Shares; `None` where nobody showed anything.
+    pub shares: Option<Shares>,
+    /// What the chain gets; `None` is no submission.
+    pub weights: Option<Weights>,
+}
+
+impl<'r, R: Rule> Examiner<'r, R> {
+    /// Begins with an empty book.
+    pub fn new(rule: &'r R) -> Self {
+        Self { rule, book: Book::default(), state: R::State::default() }
+    }
+
+    /// The task that a beacon draws for a subject.
+    pub fn draw(&self, beacon: &Beacon, subject: &Subject) -> DrawOf<R> {
+        self.rule.draw(&mut beacon.prf(), subject, &self.state)
+    }
+
+    /// Judges a round and takes it in: all of it or nothing.
+    pub fn take(
+        &mut self,
+        epoch: u64,
+        draw: &DrawOf<R>,
+        measured: &[MeasuredOf<R>],
+    ) -> Result<Vec<Finding>, ExamineError> {
+        let findings = self.rule.judge(draw, measured, &self.state)?;
+        let mut book = self.book.clone_of(findings.iter().map(|finding| finding.hotkey));
+        for finding in &findings {
+            let Finding { hotkey, track, evidence } = finding.clone();
+            book.record(&self.rule.manifest().tracks, hotkey, epoch, &[(track, evidence)])
+                .map_err(|source| ExamineError::Book { hotkey, source })?;
+        }
+        self.book.merge(book);
+        let state = std::mem::take(&mut self.state);
+        self.state = self.rule.learn(state, draw, measured);
+        Ok(findings)
+    }
+
+    /// What the miners are worth now, and the weights that follow.
+    pub fn settle(
+        &self,
+        epoch: u64,
+        miners: &[(Hotkey, Option<Uid>)],
+        burn_uid: Option<Uid>,
+    ) -> Result<Settlement, WeighError> {
+        let manifest = self.rule.manifest();
+        let assess = |hotkey| self.book.assess(&manifest.tracks, hotkey, epoch);
+        let assessments: Vec<_> =
+            miners.iter().map(|(hotkey, _)| (*hotkey, assess(hotkey))).collect();
+        let payees: Vec<_> = miners
+            .iter()
+            .zip(&assessments)
+            .map(|((hotkey, uid), (_, it))| Payee { hotkey: *hotkey, uid: *uid, worth: it.score() })
+            .collect();
+        let shares = shares(&payees, &manifest.pay.shape, manifest.pay.burn)?;
+        let weights = shares.as_ref().map(|shares| weigh(shares, burn_uid)).transpose()?.flatten();
+        Ok(Settlement { assessments, shares, weights })
+    }
+
+    /// The standings.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The rule's own state.
+    pub fn state(&self) -> &R::State {
+        &self.state
+    }
+}
