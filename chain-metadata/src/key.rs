@@ -143,9 +143,8 @@ fn to_ss58(key: &[u8; 32]) -> String {
 }
 
 fn from_ss58(text: &str) -> Result<[u8; 32], KeyError> {
-    let bytes = bs58::decode(text)
-        .into_vec()
-        .map_err(|_| KeyError::NotBase58 { text: text.to_owned() })?;
+    let bytes =
+        bs58::decode(text).into_vec().map_err(|_| KeyError::NotBase58 { text: text.to_owned() })?;
     let bytes: [u8; ENCODED_LEN] =
         bytes.try_into().map_err(|b: Vec<u8>| KeyError::Length { len: b.len() })?;
     let (payload, sum) = bytes.split_at(ENCODED_LEN - CHECKSUM_LEN);
@@ -181,10 +180,7 @@ mod tests {
     #[test]
     fn one_mistyped_character_is_noticed() {
         let mistyped = ALICE_SS58.replace("QY", "QZ");
-        assert_eq!(
-            mistyped.parse::<Coldkey>(),
-            Err(KeyError::Checksum { text: mistyped.clone() })
-        );
+        assert_eq!(mistyped.parse::<Coldkey>(), Err(KeyError::Checksum { text: mistyped.clone() }));
     }
 
     #[test]

@@ -39,9 +39,10 @@ fn nothing_to_pay_is_no_weights() {
 
 #[test]
 fn a_share_that_is_no_number_is_named() {
-    assert!(
-        matches!(from([(1, 0.5), (3, f64::NAN)]), Err(WeightsError::NotFinite { uid: Uid(3), .. }))
-    );
+    assert!(matches!(
+        from([(1, 0.5), (3, f64::NAN)]),
+        Err(WeightsError::NotFinite { uid: Uid(3), .. })
+    ));
     assert!(matches!(from([(3, f64::INFINITY)]), Err(WeightsError::NotFinite { .. })));
     assert!(matches!(from([(3, -1e-300)]), Err(WeightsError::Negative { .. })));
     assert_eq!(from([(3, 0.5), (3, 0.5)]), Err(WeightsError::Duplicate { uid: Uid(3) }));
