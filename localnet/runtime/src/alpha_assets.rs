@@ -36,6 +36,9 @@ pub mod pallet {
 
         /// Records alpha that nobody can use.
         pub fn burned(netuid: NetUid, amount: AlphaBalance) {
+            if amount.0 == 0 {
+                return;
+            }
             AlphaBurned::<T>::mutate(netuid, |total| *total = total.saturating_add(amount));
         }
 

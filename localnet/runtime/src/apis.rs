@@ -2,10 +2,15 @@
 
 use crate::AccountId;
 use crate::info::{
-    DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult, StakeInfo,
-    SubnetPrice,
+    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult, StakeAvailability,
+    StakeInfo, SubnetPrice,
 };
+use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
+
+use codec::Compact;
+use scoring::fixed::U64F64;
+use std::collections::BTreeMap;
 
 sp_api::decl_runtime_apis! {
     /// Neurons.
@@ -31,6 +36,8 @@ sp_api::decl_runtime_apis! {
         fn get_metagraph(netuid: NetUid) -> Option<Metagraph<AccountId>>;
         /// Everything about every network.
         fn get_all_metagraphs() -> Vec<Option<Metagraph<AccountId>>>;
+        /// Everything about every mechanism.
+        fn get_all_mechagraphs() -> Vec<Option<Metagraph<AccountId>>>;
         /// Everything about a mechanism.
         fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<AccountId>>;
         /// The subnet that the next network would replace.
@@ -61,6 +68,37 @@ sp_api::decl_runtime_apis! {
             coldkey_account: AccountId,
             netuid: NetUid,
         ) -> Option<StakeInfo<AccountId>>;
+        /// What of each stake can move.
+        fn get_stake_availability_for_coldkeys(
+            coldkey_accounts: Vec<AccountId>,
+            netuids: Option<Vec<NetUid>>,
+        ) -> BTreeMap<AccountId, BTreeMap<NetUid, StakeAvailability>>;
+        /// The fee of moving `amount`, in what moves.
+        fn get_stake_fee(
+            origin: Option<(AccountId, NetUid)>,
+            origin_coldkey_account: AccountId,
+            destination: Option<(AccountId, NetUid)>,
+            destination_coldkey_account: AccountId,
+            amount: u64,
+        ) -> u64;
+        /// What a coldkey locked.
+        fn get_coldkey_lock(coldkey: AccountId, netuid: NetUid) -> Option<LockState>;
+        /// Conviction behind a hotkey: none, nothing is ever locked here.
+        fn get_hotkey_conviction(hotkey: AccountId, netuid: NetUid) -> U64F64;
+        /// The hotkey with the most conviction.
+        fn get_most_convicted_hotkey_on_subnet(netuid: NetUid) -> Option<AccountId>;
+    }
+
+    /// Hotkeys that others stake on.
+    pub trait DelegateInfoRuntimeApi {
+        /// Every one.
+        fn get_delegates() -> Vec<DelegateInfo<AccountId>>;
+        /// One.
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo<AccountId>>;
+        /// Those that a coldkey stakes on, with its stakes.
+        fn get_delegated(
+            delegatee_account: AccountId,
+        ) -> Vec<(DelegateInfo<AccountId>, (Compact<NetUid>, Compact<AlphaBalance>))>;
     }
 
     /// Registration of networks.

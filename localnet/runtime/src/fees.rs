@@ -1,6 +1,6 @@
 //! Transaction fees: taken from the signer, paid to the author of the block.
 
-use crate::{AccountId, Balance, Balances, FeeRecipient, Runtime, RuntimeCall};
+use crate::{AccountId, Balance, Balances, FeeRecipient, Runtime, RuntimeCall, System};
 use frame_support::traits::{Currency, ExistenceRequirement, Get, Imbalance, WithdrawReasons};
 use frame_support::weights::{Weight, WeightToFee};
 use pallet_transaction_payment::{OnChargeTransaction, TxCreditHold};
@@ -19,6 +19,26 @@ impl WeightToFee for LinearWeightToFee {
     fn weight_to_fee(weight: &Weight) -> Balance {
         weight.ref_time() / WEIGHT_PER_RAO
     }
+}
+
+/// Extensions weigh nothing: what the chain charges for them is part of each call's price.
+pub struct FreeExtensions;
+
+/// Defines weights that are zero.
+macro_rules! weightless {
+    ($($name:ident)*) => { $(fn $name() -> Weight { Weight::zero() })* };
+}
+
+impl frame_system::ExtensionsWeightInfo for FreeExtensions {
+    weightless! {
+        check_genesis check_mortality_mortal_transaction check_mortality_immortal_transaction
+        check_non_zero_sender check_nonce check_spec_version check_tx_version check_weight
+        weight_reclaim
+    }
+}
+
+impl pallet_transaction_payment::WeightInfo for FreeExtensions {
+    weightless! { charge_transaction_payment }
 }
 
 type NegativeImbalance = <Balances as Currency<AccountId>>::NegativeImbalance;
@@ -77,9 +97,11 @@ impl OnChargeTransaction<Runtime> for FeeToAuthor {
     ) -> Result<(), TransactionValidityError> {
         let Some(paid) = paid else { return Ok(()) };
         let (fee, refund) = paid.split(corrected_fee);
-        if refund.peek() > 0 {
-            Balances::resolve_creating(who, refund);
+        if refund.peek() == 0 {
+            // The chain reports the refund of nothing; the currency would stay silent.
+            System::deposit_event(pallet_balances::Event::Deposit { who: who.clone(), amount: 0 });
         }
+        Balances::resolve_creating(who, refund);
         if fee.peek() > 0 {
             Balances::resolve_creating(&FeeRecipient::get(), fee);
         }

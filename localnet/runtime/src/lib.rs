@@ -33,10 +33,14 @@ pub mod tlock;
 pub mod types;
 
 use crate::info::{
-    DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult, StakeInfo,
-    SubnetPrice,
+    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult,
+    StakeAvailability, StakeInfo, SubnetPrice,
 };
+use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
+use codec::Compact;
+use scoring::fixed::U64F64;
+use std::collections::BTreeMap;
 pub use settings::{FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion};
 pub use signature::Signature;
 
@@ -149,6 +153,9 @@ parameter_types! {
     pub const SubtensorPalletId: PalletId = PalletId(*b"subtensr");
     /// Seeds the account of burned alpha.
     pub const BurnAccountId: PalletId = PalletId(*b"burntnsr");
+    /// Fees do not follow demand.
+    pub FeeMultiplier: pallet_transaction_payment::Multiplier =
+        pallet_transaction_payment::Multiplier::from_u32(1);
     /// Commitments are free.
     pub const NoDeposit: TaoBalance = TaoBalance(0);
 }
@@ -189,6 +196,7 @@ impl frame_system::Config for Runtime {
     type BaseCallFilter = NoNestedBatches;
     type SS58Prefix = ConstU16<42>;
     type MaxConsumers = ConstU32<16>;
+    type ExtensionsWeightInfo = fees::FreeExtensions;
 }
 
 impl pallet_timestamp::Config for Runtime {
@@ -216,9 +224,10 @@ impl pallet_balances::Config for Runtime {
 impl pallet_transaction_payment::Config for Runtime {
     type OnChargeTransaction = fees::FeeToAuthor;
     type OperationalFeeMultiplier = ConstU8<5>;
+    type WeightInfo = fees::FreeExtensions;
     type WeightToFee = fees::LinearWeightToFee;
     type LengthToFee = IdentityFee<Balance>;
-    type FeeMultiplierUpdate = ();
+    type FeeMultiplierUpdate = pallet_transaction_payment::ConstFeeMultiplier<FeeMultiplier>;
 }
 
 impl pallet_utility::Config for Runtime {
@@ -380,6 +389,9 @@ sp_api::impl_runtime_apis! {
                 .map(|netuid| SubtensorModule::metagraph(netuid, info::MAIN))
                 .collect()
         }
+        fn get_all_mechagraphs() -> Vec<Option<Metagraph<AccountId>>> {
+            SubtensorModule::all_mechagraphs()
+        }
         fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<AccountId>> {
             SubtensorModule::metagraph(netuid, mecid)
         }
@@ -422,6 +434,74 @@ sp_api::impl_runtime_apis! {
             netuid: NetUid,
         ) -> Option<StakeInfo<AccountId>> {
             Some(SubtensorModule::stake_info(&hotkey_account, &coldkey_account, netuid))
+        }
+        fn get_stake_availability_for_coldkeys(
+            coldkey_accounts: Vec<AccountId>,
+            netuids: Option<Vec<NetUid>>,
+        ) -> BTreeMap<AccountId, BTreeMap<NetUid, StakeAvailability>> {
+            let netuids = netuids.unwrap_or_else(SubtensorModule::networks);
+            let available = |coldkey: AccountId| {
+                let stakes = SubtensorModule::stake_availability(&coldkey, &netuids);
+                (coldkey, stakes)
+            };
+            coldkey_accounts.into_iter().map(available).collect()
+        }
+        fn get_stake_fee(
+            origin: Option<(AccountId, NetUid)>,
+            _origin_coldkey_account: AccountId,
+            destination: Option<(AccountId, NetUid)>,
+            _destination_coldkey_account: AccountId,
+            amount: u64,
+        ) -> u64 {
+            let netuid = |place: Option<(AccountId, NetUid)>| place.map(|(_, netuid)| netuid);
+            SubtensorModule::stake_fee(netuid(origin), netuid(destination), amount)
+        }
+        fn get_coldkey_lock(coldkey: AccountId, netuid: NetUid) -> Option<LockState> {
+            subtensor::Lock::<Runtime>::iter_prefix_values((coldkey, netuid)).next()
+        }
+        fn get_hotkey_conviction(_hotkey: AccountId, _netuid: NetUid) -> U64F64 {
+            U64F64::from_num(0)
+        }
+        fn get_most_convicted_hotkey_on_subnet(_netuid: NetUid) -> Option<AccountId> {
+            None
+        }
+    }
+
+    impl apis::DelegateInfoRuntimeApi<Block> for Runtime {
+        fn get_delegates() -> Vec<DelegateInfo<AccountId>> {
+            SubtensorModule::delegates()
+        }
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo<AccountId>> {
+            SubtensorModule::delegate(&delegate_account)
+        }
+        fn get_delegated(
+            delegatee_account: AccountId,
+        ) -> Vec<(DelegateInfo<AccountId>, (Compact<NetUid>, Compact<AlphaBalance>))> {
+            SubtensorModule::delegated(&delegatee_account)
+        }
+    }
+
+    impl pallet_transaction_payment_rpc_runtime_api::TransactionPaymentCallApi<
+        Block, Balance, RuntimeCall,
+    > for Runtime
+    {
+        fn query_call_info(
+            call: RuntimeCall,
+            len: u32,
+        ) -> pallet_transaction_payment_rpc_runtime_api::RuntimeDispatchInfo<Balance> {
+            TransactionPayment::query_call_info(call, len)
+        }
+        fn query_call_fee_details(
+            call: RuntimeCall,
+            len: u32,
+        ) -> pallet_transaction_payment::FeeDetails<Balance> {
+            TransactionPayment::query_call_fee_details(call, len)
+        }
+        fn query_weight_to_fee(weight: Weight) -> Balance {
+            TransactionPayment::weight_to_fee(weight)
+        }
+        fn query_length_to_fee(length: u32) -> Balance {
+            TransactionPayment::length_to_fee(length)
         }
     }
 

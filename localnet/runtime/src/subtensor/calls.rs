@@ -39,7 +39,7 @@ mod calls {
 
         /// Stakes TAO on a hotkey.
         #[pallet::call_index(2)]
-        #[pallet::weight(priced(1_531_000))]
+        #[pallet::weight(priced(1_532_032))]
         pub fn add_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -52,7 +52,7 @@ mod calls {
 
         /// Sells staked alpha.
         #[pallet::call_index(3)]
-        #[pallet::weight(priced(1_284_000))]
+        #[pallet::weight(priced(1_284_599))]
         pub fn remove_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -110,7 +110,7 @@ mod calls {
 
         /// Registers a hotkey for its price; the proof of work is not looked at.
         #[pallet::call_index(6)]
-        #[pallet::weight(priced(2_043_000))]
+        #[pallet::weight(priced(2_049_937))]
         pub fn register(
             origin: OriginFor<T>,
             netuid: NetUid,
@@ -126,7 +126,7 @@ mod calls {
 
         /// Registers a hotkey for its price.
         #[pallet::call_index(7)]
-        #[pallet::weight(priced(2_043_000))]
+        #[pallet::weight(priced(2_043_407))]
         pub fn burned_register(
             origin: OriginFor<T>,
             netuid: NetUid,
@@ -168,7 +168,7 @@ mod calls {
 
         /// Registers a network.
         #[pallet::call_index(59)]
-        #[pallet::weight(priced(3_038_000))]
+        #[pallet::weight(priced(3_038_562))]
         pub fn register_network(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_register_network(coldkey, hotkey, None)
@@ -176,7 +176,7 @@ mod calls {
 
         /// Ends a subnet; root only, whatever the argument says.
         #[pallet::call_index(61)]
-        #[pallet::weight(priced(100_000))]
+        #[pallet::weight(priced(1_684_500))]
         pub fn dissolve_network(
             origin: OriginFor<T>,
             _coldkey: T::AccountId,
@@ -188,7 +188,7 @@ mod calls {
 
         /// Seats a hotkey on the root network.
         #[pallet::call_index(62)]
-        #[pallet::weight(priced(1_089_000))]
+        #[pallet::weight(priced(1_089_467))]
         pub fn root_register(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_root_register(&coldkey, &hotkey)
@@ -220,7 +220,7 @@ mod calls {
 
         /// Schedules a hotkey's children.
         #[pallet::call_index(67)]
-        #[pallet::weight(priced(1_684_000))]
+        #[pallet::weight(priced(1_684_460))]
         pub fn set_children(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -233,7 +233,7 @@ mod calls {
 
         /// Says who the signer is.
         #[pallet::call_index(68)]
-        #[pallet::weight(priced(120_000))]
+        #[pallet::weight(priced(103_520))]
         #[allow(clippy::too_many_arguments, reason = "the chain's signature")]
         pub fn set_identity(
             origin: OriginFor<T>,
@@ -253,7 +253,7 @@ mod calls {
 
         /// Sets what a hotkey keeps of its parents' dividends.
         #[pallet::call_index(75)]
-        #[pallet::weight(priced(214_000))]
+        #[pallet::weight(priced(214_435))]
         pub fn set_childkey_take(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -296,7 +296,7 @@ mod calls {
 
         /// Registers a network and says what it is.
         #[pallet::call_index(79)]
-        #[pallet::weight(priced(3_038_000))]
+        #[pallet::weight(priced(3_038_562))]
         pub fn register_network_with_identity(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -321,7 +321,7 @@ mod calls {
 
         /// Sells everything staked on a hotkey.
         #[pallet::call_index(83)]
-        #[pallet::weight(priced(88_000))]
+        #[pallet::weight(priced(88_415))]
         pub fn unstake_all(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_unstake_all(coldkey, hotkey)
@@ -329,7 +329,7 @@ mod calls {
 
         /// Moves everything staked on a hotkey to the root network.
         #[pallet::call_index(84)]
-        #[pallet::weight(priced(2_138_000))]
+        #[pallet::weight(priced(2_137_936))]
         pub fn unstake_all_alpha(origin: OriginFor<T>, hotkey: T::AccountId) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_unstake_all_alpha(coldkey, hotkey)
@@ -337,7 +337,7 @@ mod calls {
 
         /// Moves stake between hotkeys and subnets.
         #[pallet::call_index(85)]
-        #[pallet::weight(priced(695_000))]
+        #[pallet::weight(priced(695_530))]
         pub fn move_stake(
             origin: OriginFor<T>,
             origin_hotkey: T::AccountId,
@@ -358,7 +358,7 @@ mod calls {
 
         /// Gives stake to another coldkey.
         #[pallet::call_index(86)]
-        #[pallet::weight(priced(666_000))]
+        #[pallet::weight(priced(666_770))]
         pub fn transfer_stake(
             origin: OriginFor<T>,
             destination_coldkey: T::AccountId,
@@ -379,7 +379,7 @@ mod calls {
 
         /// Moves stake between subnets.
         #[pallet::call_index(87)]
-        #[pallet::weight(priced(2_158_000))]
+        #[pallet::weight(priced(2_158_509))]
         pub fn swap_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -399,7 +399,7 @@ mod calls {
 
         /// Stakes TAO up to a price.
         #[pallet::call_index(88)]
-        #[pallet::weight(priced(1_626_000))]
+        #[pallet::weight(priced(1_626_502))]
         pub fn add_stake_limit(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -415,7 +415,7 @@ mod calls {
 
         /// Sells staked alpha down to a price.
         #[pallet::call_index(89)]
-        #[pallet::weight(priced(1_400_000))]
+        #[pallet::weight(priced(1_357_848))]
         pub fn remove_stake_limit(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -435,7 +435,7 @@ mod calls {
 
         /// Moves stake between subnets down to a ratio of prices.
         #[pallet::call_index(90)]
-        #[pallet::weight(priced(2_259_000))]
+        #[pallet::weight(priced(2_259_757))]
         pub fn swap_stake_limit(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -466,7 +466,7 @@ mod calls {
 
         /// Starts a subnet's emission and trading; owner only.
         #[pallet::call_index(92)]
-        #[pallet::weight(priced(182_000))]
+        #[pallet::weight(priced(182_227))]
         pub fn start_call(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_start_call(&coldkey, netuid)
@@ -531,7 +531,7 @@ mod calls {
 
         /// Takes staked alpha out of the issuance.
         #[pallet::call_index(101)]
-        #[pallet::weight(priced(548_000))]
+        #[pallet::weight(priced(548_569))]
         pub fn recycle_alpha(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -544,7 +544,7 @@ mod calls {
 
         /// Burns staked alpha.
         #[pallet::call_index(102)]
-        #[pallet::weight(priced(434_000))]
+        #[pallet::weight(priced(434_482))]
         pub fn burn_alpha(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -557,7 +557,7 @@ mod calls {
 
         /// Sells a whole position, down to a price.
         #[pallet::call_index(103)]
-        #[pallet::weight(priced(1_364_000))]
+        #[pallet::weight(priced(1_364_646))]
         pub fn remove_stake_full_limit(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -688,7 +688,7 @@ mod calls {
 
         /// Ends a subnet.
         #[pallet::call_index(120)]
-        #[pallet::weight(priced(100_000))]
+        #[pallet::weight(priced(1_684_500))]
         pub fn root_dissolve_network(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
             ensure_root(origin)?;
             Self::dissolve(netuid)
@@ -696,7 +696,7 @@ mod calls {
 
         /// Claims the signer's root dividends.
         #[pallet::call_index(121)]
-        #[pallet::weight(priced(200_000))]
+        #[pallet::weight(priced(417_500))]
         pub fn claim_root(origin: OriginFor<T>, subnets: BTreeSet<NetUid>) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             let netuids: Vec<_> = subnets.into_iter().collect();
@@ -706,7 +706,7 @@ mod calls {
 
         /// Buys alpha and burns it.
         #[pallet::call_index(132)]
-        #[pallet::weight(priced(1_745_000))]
+        #[pallet::weight(priced(1_746_154))]
         pub fn add_stake_burn(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -720,7 +720,7 @@ mod calls {
 
         /// Registers a hotkey for at most a price.
         #[pallet::call_index(134)]
-        #[pallet::weight(priced(2_764_000))]
+        #[pallet::weight(priced(2_764_600))]
         pub fn register_limit(
             origin: OriginFor<T>,
             netuid: NetUid,
@@ -765,7 +765,7 @@ mod calls {
 
         /// Brings a subnet's next epoch forward; owner only.
         #[pallet::call_index(141)]
-        #[pallet::weight(priced(120_000))]
+        #[pallet::weight(priced(221_269))]
         pub fn trigger_epoch(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             ensure!(Self::is_owner(netuid, &coldkey), DispatchError::BadOrigin);

@@ -2,7 +2,9 @@
 
 use super::*;
 use serde::{Deserialize, Serialize};
+use frame_support::PalletId;
 use sp_runtime::AccountId32;
+use sp_runtime::traits::AccountIdConversion;
 
 /// Tempo of the networks at genesis.
 const GENESIS_TEMPO: u16 = 100;
@@ -10,6 +12,14 @@ const GENESIS_TEMPO: u16 = 100;
 const ROOT_MAX_UIDS: u16 = 64;
 /// Most validators at genesis.
 const GENESIS_MAX_VALIDATORS: u16 = 64;
+
+/// TAO and alpha in the development network's pool.
+const DEVELOPMENT_POOL: u64 = 10_000_000_000;
+/// Alpha that nobody staked on the development network.
+const DEVELOPMENT_STAKE: u64 = 1_000_000_000;
+/// Keys of the real chain's pallet of limit orders.
+const LIMIT_ORDERS: PalletId = PalletId(*b"bt/limit");
+const LIMIT_ORDERS_HOTKEY: PalletId = PalletId(*b"bt/lmhky");
 
 /// A subnet at genesis. What is absent has the default of a newly registered subnet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +93,7 @@ impl<T: Config> Pallet<T> {
         let root = NetUid::ROOT;
         NetworksAdded::<T>::insert(root, true);
         TotalNetworks::<T>::put(1);
+        TotalIssuance::<T>::put(TaoBalance(0));
         Tempo::<T>::insert(root, GENESIS_TEMPO);
         SubnetworkN::<T>::insert(root, 0);
         MaxAllowedUids::<T>::insert(root, ROOT_MAX_UIDS);
@@ -93,6 +104,35 @@ impl<T: Config> Pallet<T> {
         TokenSymbol::<T>::insert(root, Self::symbol_for(root));
         SubnetOwner::<T>::insert(root, ZeroAccount::<T>::get());
         SubnetOwnerHotkey::<T>::insert(root, ZeroAccount::<T>::get());
+    }
+
+    /// Founds the development network: netuid 1 as the real chain's development genesis has it, with
+    /// nobody's neuron, and the keys of the pallet of limit orders.
+    pub(crate) fn found_development() {
+        let (netuid, nobody) = (NetUid(1), ZeroAccount::<T>::get());
+        NetworksAdded::<T>::insert(netuid, true);
+        TotalNetworks::<T>::put(2);
+        Tempo::<T>::insert(netuid, GENESIS_TEMPO);
+        MaxAllowedUids::<T>::insert(netuid, MaxAllowedUids::<T>::get(netuid));
+        MaxAllowedValidators::<T>::insert(netuid, GENESIS_MAX_VALIDATORS);
+        MinAllowedWeights::<T>::insert(netuid, 0);
+        NetworkRegistrationAllowed::<T>::insert(netuid, true);
+        TokenSymbol::<T>::insert(netuid, Self::symbol_for(netuid));
+        SubnetOwner::<T>::insert(netuid, &nobody);
+        SubnetMechanism::<T>::insert(netuid, 1);
+        SubnetTAO::<T>::insert(netuid, TaoBalance(DEVELOPMENT_POOL));
+        SubnetAlphaIn::<T>::insert(netuid, AlphaBalance(DEVELOPMENT_POOL));
+        SubnetLocked::<T>::insert(netuid, TaoBalance(1));
+        LargestLocked::<T>::insert(netuid, 1);
+        Owner::<T>::insert(&nobody, &nobody);
+        StakingHotkeys::<T>::insert(&nobody, vec![nobody.clone()]);
+        let stake = AlphaBalance(DEVELOPMENT_STAKE);
+        Self::increase_stake(&nobody, &nobody, netuid, stake);
+        SubnetAlphaOut::<T>::insert(netuid, stake);
+        Self::append_neuron(netuid, &nobody);
+        let coldkey: T::AccountId = LIMIT_ORDERS.into_account_truncating();
+        let hotkey: T::AccountId = LIMIT_ORDERS_HOTKEY.into_account_truncating();
+        Self::create_pair(&coldkey, &hotkey);
     }
 
     /// Founds a subnet with its pool and neurons.

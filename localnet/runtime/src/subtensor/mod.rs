@@ -15,6 +15,7 @@ mod block_step;
 mod calls;
 mod coinbase;
 mod commits;
+mod delegates;
 mod dissolve;
 mod distribution;
 mod epoch;
@@ -210,6 +211,8 @@ pub mod pallet {
     pub struct GenesisConfig<T: Config> {
         /// Subnets, the root excluded.
         pub subnets: Vec<GenesisSubnet>,
+        /// Whether netuid 1 is the real chain's development network.
+        pub development: bool,
         /// Nothing.
         #[serde(skip)]
         pub _marker: core::marker::PhantomData<T>,
@@ -219,6 +222,9 @@ pub mod pallet {
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
             Pallet::<T>::found_root();
+            if self.development {
+                Pallet::<T>::found_development();
+            }
             for subnet in &self.subnets {
                 Pallet::<T>::found_subnet(subnet);
             }

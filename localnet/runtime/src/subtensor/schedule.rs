@@ -113,7 +113,9 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn apply_tempo(netuid: NetUid, tempo: u16) {
         Tempo::<T>::insert(netuid, tempo);
         LastEpochBlock::<T>::insert(netuid, Self::now());
-        PendingEpochAt::<T>::insert(netuid, 0);
+        if PendingEpochAt::<T>::get(netuid) > 0 {
+            PendingEpochAt::<T>::insert(netuid, 0);
+        }
         Self::deposit_event(Event::TempoSet(netuid, tempo));
     }
 }
