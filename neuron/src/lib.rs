@@ -1,0 +1,31 @@
+//! What a miner and a validator share as programs, and nothing of what either of them does.
+//!
+//! ```text
+//! flags > BT_*/GANGLION_* > file > defaults  ──settings──▶ one struct, and where each value came from
+//! network name or ws:// address              ──link──────▶ a connected chain, after retries that say so
+//! wallet on disk or //Dev name               ──identity──▶ the hotkey's pair (a coldkey is never opened)
+//! model name or path                         ──model─────▶ a loaded model
+//! counters, gauges, reasons                  ──health────▶ /metrics /healthz /readyz on 127.0.0.1
+//! an error with causes                       ──exit──────▶ `error:`, `caused by:`, `hint:`, exit code
+//! ```
+//!
+//! It never answers a request, scores an answer or sends an extrinsic.
+
+pub mod cli;
+pub mod exit;
+pub mod health;
+pub mod identity;
+pub mod link;
+pub mod logs;
+pub mod model;
+pub mod settings;
+
+pub use exit::{Exit, Explain, report};
+pub use health::{Health, HealthError, HealthSettings, Metrics, Readiness};
+pub use identity::{IdentityError, WalletSettings, expand};
+pub use link::{ChainSettings, LinkError};
+pub use model::{ModelError, ModelSettings};
+pub use settings::{Flags, Kind, Origin, Resolved, Setting, Settings, SettingsError};
+
+/// Ends a program in order: cancel it, and everything the program owns winds down.
+pub type Shutdown = tokio_util::sync::CancellationToken;
