@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{Block, STATE_VERSION},
+    disk::DiskError,
     execution::{self, CallError, Overlay},
     pool::Queued,
     shield::Shield,
@@ -34,8 +35,7 @@ pub(crate) enum Outcome {
 
 /// A block that is not on the chain yet.
 pub(crate) struct BuiltBlock {
-    pub header: Header,
-    pub body: Vec<Arc<[u8]>>,
+    pub block: Block,
     /// Its changes to the parent's state.
     pub delta: Delta,
     /// One for each queued extrinsic, in order.
@@ -61,6 +61,15 @@ pub enum AuthorError {
         number: u32,
         /// What the runtime said.
         reason: String,
+    },
+    /// The block could not be written down.
+    #[error("block {number} could not be written to disk")]
+    Disk {
+        /// The block's number.
+        number: u32,
+        /// Why.
+        #[source]
+        source: DiskError,
     },
     /// The trie's root differs from the one that the runtime put in the header.
     #[error("block {number}: the stored state's root is not the header's")]
@@ -102,7 +111,8 @@ pub(crate) fn build(
     if changes.transaction_storage_root != header.state_root {
         return Err(AuthorError::StateRoot { number });
     }
-    Ok(BuiltBlock { header, body, delta: changes.transaction.into(), outcomes })
+    let block = Block { hash: header.hash(), header, body };
+    Ok(BuiltBlock { block, delta: changes.transaction.into(), outcomes })
 }
 
 /// Decodes an extrinsic that must fill `bytes` exactly.

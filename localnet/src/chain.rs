@@ -1,7 +1,8 @@
 //! The chain: blocks by number and by hash, and the states that are still kept.
 
 use crate::{
-    author::BuiltBlock,
+    clock::Clock,
+    disk::Checkpoint,
     execution::{self, CallError},
     state::{Backend, Delta, NodeStore},
 };
@@ -98,6 +99,28 @@ impl Chain {
         }
     }
 
+    /// A chain that goes on from a checkpoint: states before its youngest block are gone.
+    pub(crate) fn resume(checkpoint: Checkpoint, history: History) -> Option<Self> {
+        let blocks: Vec<Arc<Block>> =
+            checkpoint.blocks.into_iter().map(|block| Arc::new(block.into())).collect();
+        let youngest = blocks.last()?.header.number;
+        let genesis_hash = blocks.first()?.hash;
+        let by_hash = blocks.iter().map(|block| (block.hash, block.header.number)).collect();
+        Some(Self {
+            nodes: Arc::new(NodeStore::with_state(youngest, checkpoint.nodes)),
+            index: RwLock::new(Index { blocks, by_hash }),
+            history,
+            genesis_hash,
+        })
+    }
+
+    /// All that [`Chain::resume`] needs.
+    pub(crate) fn checkpoint(&self, clock: Clock) -> Checkpoint {
+        let index = self.index.read();
+        let blocks = index.blocks.iter().map(|block| block.as_ref().into()).collect();
+        Checkpoint { blocks, nodes: self.nodes.youngest_state(), clock }
+    }
+
     pub(crate) fn genesis_hash(&self) -> H256 {
         self.genesis_hash
     }
@@ -137,13 +160,12 @@ impl Chain {
         self.nodes.backend(block.header.state_root)
     }
 
-    /// Appends `built`, made on the youngest block, and forgets states that fall out of the history,
-    /// except those from `keep_from` on.
-    pub(crate) fn append(&self, built: BuiltBlock, keep_from: Option<u32>) -> Arc<Block> {
-        let number = built.header.number;
-        let hash = built.header.hash();
-        let block = Arc::new(Block { hash, header: built.header, body: built.body });
-        self.nodes.commit(built.delta);
+    /// Appends `block`, made on the youngest one, and forgets states that fall out of the history, except
+    /// those from `keep_from` on.
+    pub(crate) fn append(&self, block: Block, delta: Delta, keep_from: Option<u32>) -> Arc<Block> {
+        let (number, hash) = (block.header.number, block.hash);
+        let block = Arc::new(block);
+        self.nodes.commit(delta);
         {
             let mut index = self.index.write();
             index.blocks.push(Arc::clone(&block));

@@ -1,10 +1,16 @@
 //! `ganglion localnet`.
 
-use crate::{Config, Error, History, Sealing, Spec};
-use std::{net::IpAddr, time::Duration};
+use crate::{Config, DEV_ACCOUNTS, Error, Genesis, History, Localnet, Sealing, Spec, TAO, genesis};
+use sp_core::crypto::Ss58Codec as _;
+use std::{
+    io::{self, Write as _},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Runs a local chain: Bittensor's pallets in this process, funded development accounts, JSON-RPC on one port.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = crate::DEFAULT_PORT)]
@@ -18,12 +24,18 @@ pub struct Args {
     /// A block for each extrinsic at once, and none without.
     #[arg(long, conflicts_with = "block_ms")]
     pub instant: bool,
-    /// Whose rules the chain follows.
+    /// Whose rules the chain follows; 425 begins as the recorded traces do.
     #[arg(long, value_name = "SPEC", value_parser = ["461", "425"], default_value = "461")]
     pub spec: String,
     /// Blocks by which the finalized head is behind the best.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub finality_lag: u32,
+    /// Keep the chain in this directory, and go on from what is there.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Begin with the accounts, subnets and stakes of this TOML file.
+    #[arg(long, value_name = "FILE.toml")]
+    pub genesis: Option<PathBuf>,
     /// Keep every state; otherwise the last 256.
     #[arg(long)]
     pub archive: bool,
@@ -31,32 +43,74 @@ pub struct Args {
 
 impl Args {
     /// What these flags ask for.
-    pub fn config(&self) -> Config {
+    ///
+    /// # Errors
+    /// When the genesis file cannot be read.
+    pub fn config(&self) -> Result<Config, Error> {
         let sealing = if self.instant {
             Sealing::Instant
         } else {
             Sealing::Interval(Duration::from_millis(self.block_ms))
         };
-        Config {
+        let spec = if self.spec == "425" { Spec::S425 } else { Spec::S461 };
+        let genesis = match (&self.genesis, spec) {
+            (Some(file), _) => Genesis::read(file)?,
+            (None, Spec::S425) => Genesis::recorded(),
+            (None, Spec::S461) => Genesis::default(),
+        };
+        Ok(Config {
             host: self.host,
             port: self.port,
             sealing,
             finality_lag: self.finality_lag,
             history: if self.archive { History::Archive } else { History::FINNEY },
-            spec: if self.spec == "425" { Spec::S425 } else { Spec::S461 },
-            ..Config::default()
-        }
+            genesis,
+            spec,
+            state_dir: self.state.clone(),
+        })
     }
 }
 
-/// Runs a chain until `stop` resolves.
+/// Runs a chain until `stop` resolves, after a greeting on standard output.
 ///
 /// # Errors
 /// When it cannot start; see [`Error::hint`].
 pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let chain = crate::spawn(args.config())?;
-    tracing::info!(url = chain.url(), "serving");
+    let config = args.config()?;
+    let genesis = config.genesis.clone();
+    let chain = crate::spawn(config)?;
+    let greeting = greeting(&args, &genesis, &chain);
+    // Nobody reads standard output: the chain is no worse for it.
+    if let Err(error) = io::stdout().write_all(greeting.as_bytes()) {
+        tracing::debug!(%error, "the greeting was not read");
+    }
     stop.await;
     chain.shutdown();
     Ok(())
+}
+
+/// Accounts, their balances, and where the chain is.
+fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
+    let mut text = String::from("\nAccounts\n");
+    for who in DEV_ACCOUNTS {
+        let address = genesis::account(who).map(|account| account.to_ss58check());
+        let rao = genesis.balances.get(who).copied().unwrap_or(0);
+        let sudo = if genesis.sudo == who { "  sudo" } else { "" };
+        text += &format!("  {who:<10} {}  {} TAO{sudo}\n", address.unwrap_or_default(), rao / TAO);
+    }
+    let sealing = if args.instant {
+        "a block for each extrinsic".to_owned()
+    } else {
+        format!("a block every {} ms", args.block_ms)
+    };
+    let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
+    text += &format!(
+        "\nSpec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\nGenesis  {:?}\nHead     {}\n\nListening on {}\n",
+        args.spec,
+        args.finality_lag,
+        chain.genesis_hash(),
+        chain.head().number,
+        chain.url(),
+    );
+    text
 }

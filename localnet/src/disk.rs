@@ -6,7 +6,11 @@
 //! announced and is dropped. Opening replays the file and, when it has grown, writes a fresh checkpoint
 //! beside it and renames.
 
-use crate::{chain::Block, clock::Clock, state::{Delta, NodeKey}};
+use crate::{
+    chain::Block,
+    clock::Clock,
+    state::{Delta, NodeKey},
+};
 use codec::{Decode, Encode};
 use node_subtensor_runtime::Header;
 use sp_core::H256;
@@ -25,9 +29,6 @@ const LOCK: &str = "lock";
 
 /// Length and checksum before each record.
 const RECORD_HEAD: usize = 12;
-
-/// A longer record is a broken file: a checkpoint of a million blocks is below this.
-const MAX_RECORD: usize = 4 << 30;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,9 @@ pub enum DiskError {
         path: PathBuf,
     },
     /// It belongs to a chain with another genesis: other flags, another genesis file, or another build.
-    #[error("{path} holds the chain {stored:?}, but these settings and this build make {expected:?}")]
+    #[error(
+        "{path} holds the chain {stored:?}, but these settings and this build make {expected:?}"
+    )]
     OtherChain {
         /// The directory.
         path: PathBuf,
@@ -146,7 +149,7 @@ impl Disk {
 
     /// Writes a record; when this returns it survives the process.
     pub(crate) fn append(&mut self, record: &Record) -> Result<(), DiskError> {
-        self.log.write_all(&framed(record)).map_err(at(&self.path))
+        framed(record).and_then(|frame| self.log.write_all(&frame)).map_err(at(&self.path))
     }
 
     /// Replaces the log by one that holds `checkpoint` alone.
@@ -154,7 +157,9 @@ impl Disk {
         let new = self.path.with_file_name(NEW_LOG);
         let mut log = File::create(&new).map_err(at(&new))?;
         log.write_all(MAGIC).map_err(at(&new))?;
-        log.write_all(&framed(&Record::Checkpoint(checkpoint))).map_err(at(&new))?;
+        framed(&Record::Checkpoint(checkpoint))
+            .and_then(|frame| log.write_all(&frame))
+            .map_err(at(&new))?;
         log.sync_all().map_err(at(&new))?;
         fs::rename(&new, &self.path).map_err(at(&self.path))?;
         self.log = OpenOptions::new().append(true).open(&self.path).map_err(at(&self.path))?;
@@ -176,14 +181,16 @@ fn at(path: &Path) -> impl Fn(io::Error) -> DiskError {
     move |source| DiskError::Io { path: path.to_owned(), source }
 }
 
-fn framed(record: &Record) -> Vec<u8> {
+/// A record with its length and checksum. The length has 32 bits: a checkpoint of millions of blocks does not
+/// fit, and is refused rather than cut.
+fn framed(record: &Record) -> io::Result<Vec<u8>> {
     let payload = record.encode();
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
     let mut frame = Vec::with_capacity(payload.len().saturating_add(RECORD_HEAD));
     frame.extend(length.to_le_bytes());
     frame.extend(sp_io::hashing::twox_64(&payload));
     frame.extend(payload);
-    frame
+    Ok(frame)
 }
 
 /// The intact records at the front of `bytes`, and how many bytes they take.
@@ -200,7 +207,7 @@ fn records(mut bytes: &[u8]) -> (Vec<Record>, usize) {
 fn next_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (checksum, rest) = rest.split_first_chunk::<8>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|n| *n <= MAX_RECORD)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let (payload, rest) = rest.split_at_checked(length)?;
     if sp_io::hashing::twox_64(payload) != *checksum {
         return None;

@@ -20,12 +20,15 @@
 //! ```
 
 mod author;
+mod beacon;
 mod chain;
 pub mod cli;
 mod clock;
+mod disk;
 mod execution;
 mod genesis;
 mod node;
+mod operator;
 mod pool;
 mod rpc;
 mod service;
@@ -34,13 +37,15 @@ mod state;
 
 pub use author::AuthorError;
 pub use chain::History;
-pub use genesis::{DEV_ACCOUNTS, Genesis, GenesisError, TAO};
+pub use disk::DiskError;
+pub use genesis::{DEV_ACCOUNTS, Genesis, GenesisError, GenesisNeuron, GenesisSubnet, TAO};
 pub use node::Sealing;
 pub use pool::PoolRefusal;
 pub use service::{BlockId, Error, Localnet, spawn};
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -67,6 +72,18 @@ pub struct Config {
     pub genesis: Genesis,
     /// Which spec's rules it follows.
     pub spec: Spec,
+    /// Where the chain is kept, to go on from there; `None` keeps it in memory.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Spec {
+    /// The version that the chain reports.
+    pub const fn version(self) -> u32 {
+        match self {
+            Self::S461 => 461,
+            Self::S425 => 425,
+        }
+    }
 }
 
 /// Whose rules the chain follows.
@@ -90,6 +107,7 @@ impl Default for Config {
             history: History::FINNEY,
             genesis: Genesis::default(),
             spec: Spec::default(),
+            state_dir: None,
         }
     }
 }

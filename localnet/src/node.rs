@@ -4,17 +4,20 @@
 //! one thing at a time.
 
 use crate::{
-    author::{self, AuthorError, Outcome},
+    author::{self, AuthorError, BuiltBlock, Outcome},
+    beacon::{Beacon, Zeal},
     chain::{Block, Chain, StateError},
     clock::{Clock, Pace},
+    disk::{Disk, DiskError, Record},
     execution::{self, CallError},
     pool::{Pool, PoolRefusal, Queued, Status, Watcher, tell},
     shield::Shield,
+    state::Backend,
 };
 use codec::Encode;
-use node_subtensor_runtime::AccountId;
+use node_subtensor_runtime::{AccountId, Runtime, drand, subtensor};
 use parking_lot::{Mutex, MutexGuard};
-use sp_core::H256;
+use sp_core::{H256, sr25519};
 use sp_inherents::InherentData;
 use sp_runtime::transaction_validity::{
     InvalidTransaction, TransactionValidityError, UnknownTransaction,
@@ -80,6 +83,8 @@ pub(crate) enum SnapshotError {
     TooMany,
     #[error("there is no snapshot {0}")]
     Unknown(u64),
+    #[error("the revert could not be written to disk")]
+    Disk(#[from] DiskError),
 }
 
 struct Snapshot {
@@ -91,6 +96,8 @@ struct Snapshot {
 struct Desk {
     clock: Clock,
     shield: Shield,
+    beacon: Beacon,
+    disk: Option<Disk>,
     snapshots: BTreeMap<u64, Snapshot>,
     next_snapshot: u64,
     /// Who waits for a block to be final, oldest block first.
@@ -100,34 +107,45 @@ struct Desk {
 pub(crate) struct Node {
     pub(crate) chain: Chain,
     pub(crate) sealing: Sealing,
+    /// The sudo key, when it is a development key.
+    pub(crate) sudo: Option<sr25519::Pair>,
     pool: Mutex<Pool>,
     desk: Mutex<Desk>,
     progress: watch::Sender<Progress>,
     finality_lag: u32,
 }
 
+/// What a node is made of.
+pub(crate) struct Parts {
+    pub chain: Chain,
+    pub clock: Clock,
+    pub disk: Option<Disk>,
+    pub beacon: Beacon,
+    pub sudo: Option<sr25519::Pair>,
+    pub sealing: Sealing,
+    pub finality_lag: u32,
+}
+
 impl Node {
-    pub(crate) fn new(
-        chain: Chain,
-        sealing: Sealing,
-        block_time: Duration,
-        finality_lag: u32,
-    ) -> Self {
-        let best = chain.best().header.number;
-        let progress = Progress { best, finalized: best.saturating_sub(finality_lag), reverts: 0 };
+    pub(crate) fn new(parts: Parts) -> Self {
+        let best = parts.chain.best().header.number;
+        let finalized = best.saturating_sub(parts.finality_lag);
         Self {
-            chain,
-            sealing,
+            chain: parts.chain,
+            sealing: parts.sealing,
+            sudo: parts.sudo,
             pool: Mutex::default(),
             desk: Mutex::new(Desk {
-                clock: Clock::new(block_time),
+                clock: parts.clock,
                 shield: Shield::generate(),
+                beacon: parts.beacon,
+                disk: parts.disk,
                 snapshots: BTreeMap::new(),
                 next_snapshot: 1,
                 unfinalized: VecDeque::new(),
             }),
-            progress: watch::Sender::new(progress),
-            finality_lag,
+            progress: watch::Sender::new(Progress { best, finalized, reverts: 0 }),
+            finality_lag: parts.finality_lag,
         }
     }
 
@@ -183,15 +201,21 @@ impl Node {
 
     /// Makes one block at the sealing's own pace.
     pub(crate) fn seal(&self) -> Result<Arc<Block>, AuthorError> {
-        self.seal_at(&mut self.desk.lock(), self.sealing.pace())
+        self.seal_at(&mut self.desk.lock(), self.sealing.pace(), Zeal::EveryRound)
     }
 
     /// Makes `count` blocks ahead of time, each one block time after its parent; the youngest block.
     pub(crate) fn mine(&self, count: u32) -> Result<Arc<Block>, AuthorError> {
-        for _ in 0..count {
-            self.seal_at(&mut self.desk.lock(), Pace::Slot)?;
+        for left in (0..count).rev() {
+            let zeal = if left == 0 { Zeal::EveryRound } else { Zeal::Awaited };
+            self.seal_at(&mut self.desk.lock(), Pace::Slot, zeal)?;
         }
         Ok(self.chain.best())
+    }
+
+    /// The next `blocks` blocks carry no pulse of the beacon.
+    pub(crate) fn withhold_pulses(&self, blocks: u32) {
+        self.desk.lock().beacon.withhold(blocks);
     }
 
     /// Sets the next block's time, in milliseconds.
@@ -217,6 +241,9 @@ impl Node {
         let mut desk = self.desk.lock();
         let snapshot = desk.snapshots.get(&id).ok_or(SnapshotError::Unknown(id))?;
         let (number, clock) = (snapshot.number, snapshot.clock);
+        if let Some(disk) = &mut desk.disk {
+            disk.append(&Record::Revert { to: number, clock })?;
+        }
         desk.snapshots.split_off(&id);
         desk.clock = clock;
         self.pool.lock().clear();
@@ -233,14 +260,40 @@ impl Node {
         Ok(self.chain.best())
     }
 
-    fn seal_at(&self, desk: &mut Desk, pace: Pace) -> Result<Arc<Block>, AuthorError> {
+    fn seal_at(&self, desk: &mut Desk, pace: Pace, zeal: Zeal) -> Result<Arc<Block>, AuthorError> {
         let (parent, state) = self.chain.best_state();
-        let queue = self.pool.lock().ready();
         let timestamp = desk.clock.next(pace);
-        let inherents = inherents(timestamp, &desk.shield);
-        let build =
-            |queue: &[Arc<Queued>]| author::build(&parent, &state, &inherents, queue, &desk.shield);
-        let (queue, mut built) = match build(&queue) {
+        let inherents = desk.inherents(&state, timestamp, zeal).map_err(|error| {
+            let number = parent.header.number.saturating_add(1);
+            AuthorError::Runtime { number, reason: error.to_string() }
+        })?;
+        let (queue, built) = self.build(&parent, &state, &inherents, &desk.shield)?;
+        let BuiltBlock { block, delta, outcomes } = built;
+        let mut clock = desk.clock;
+        clock.passed(timestamp, pace);
+        if let Some(disk) = &mut desk.disk {
+            let record = Record::Block { block: (&block).into(), delta: delta.clone(), clock };
+            let number = block.header.number;
+            disk.append(&record).map_err(|source| AuthorError::Disk { number, source })?;
+        }
+        desk.clock = clock;
+        let oldest_snapshot = desk.snapshots.values().map(|snapshot| snapshot.number).min();
+        let block = self.chain.append(block, delta, oldest_snapshot);
+        self.settle(desk, &block, queue.iter().zip(outcomes));
+        Ok(block)
+    }
+
+    /// Builds a block from what is ready. An extrinsic that stops the runtime is found and thrown out.
+    fn build(
+        &self,
+        parent: &Block,
+        state: &Backend,
+        inherents: &InherentData,
+        shield: &Shield,
+    ) -> Result<(Vec<Arc<Queued>>, BuiltBlock), AuthorError> {
+        let build = |queue: &[_]| author::build(parent, state, inherents, queue, shield);
+        let queue = self.pool.lock().ready();
+        match build(&queue) {
             Err(AuthorError::Runtime { reason, .. }) if !queue.is_empty() => {
                 tracing::error!(reason, "an extrinsic stopped the runtime; looking for it");
                 let (harmless, harmful): (Vec<_>, Vec<_>) =
@@ -249,16 +302,10 @@ impl Node {
                 harmful.iter().for_each(|one| pool.close(&one.hash, Status::Invalid));
                 drop(pool);
                 let built = build(&harmless)?;
-                (harmless, built)
+                Ok((harmless, built))
             }
-            built => (queue, built?),
-        };
-        let outcomes = std::mem::take(&mut built.outcomes);
-        let oldest_snapshot = desk.snapshots.values().map(|snapshot| snapshot.number).min();
-        let block = self.chain.append(built, oldest_snapshot);
-        desk.clock.passed(timestamp, pace);
-        self.settle(desk, &block, queue.iter().zip(outcomes));
-        Ok(block)
+            built => Ok((queue, built?)),
+        }
     }
 
     /// Clears the pool of what `block` decided, and tells watchers.
@@ -339,9 +386,24 @@ pub(crate) enum NodeError {
     Execution(#[from] CallError),
 }
 
-fn inherents(timestamp_ms: u64, shield: &Shield) -> InherentData {
-    let mut data = InherentData::new();
-    data.replace_data(*b"timstap0", &timestamp_ms);
-    data.replace_data(*b"mevshld0", &shield.public());
-    data
+impl Desk {
+    /// What the block after `state` begins with.
+    fn inherents(
+        &mut self,
+        state: &Backend,
+        timestamp_ms: u64,
+        zeal: Zeal,
+    ) -> Result<InherentData, CallError> {
+        let (last, awaited) = execution::read(state, || {
+            let mut awaited = subtensor::Pallet::<Runtime>::awaited_rounds();
+            awaited.extend(node_subtensor_runtime::Commitments::awaited_rounds());
+            (drand::pallet::LastStoredRound::<Runtime>::get(), awaited)
+        })?;
+        let pulses = self.beacon.pulses(timestamp_ms, last, &awaited, zeal);
+        let mut data = InherentData::new();
+        data.replace_data(*b"timstap0", &timestamp_ms);
+        data.replace_data(*b"mevshld0", &self.shield.public());
+        data.replace_data(*b"drandpls", &pulses);
+        Ok(data)
+    }
 }

@@ -3,9 +3,12 @@
 use crate::{
     Config,
     author::AuthorError,
-    chain::{Block, Chain, VerifyError},
-    genesis::GenesisError,
-    node::{Node, Sealing},
+    beacon::Beacon,
+    chain::{Block, Chain, History, VerifyError},
+    clock::Clock,
+    disk::{Disk, DiskError, Record},
+    genesis::{GenesisError, dev_pair},
+    node::{Node, Parts, Sealing},
     rpc,
 };
 use jsonrpsee::server::Server;
@@ -13,6 +16,7 @@ use sp_core::H256;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -44,6 +48,9 @@ pub enum Error {
     /// The genesis is not one.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -72,6 +79,10 @@ impl Error {
             }
             Self::Listen { .. } => Some("check --host: it must be an address of this machine"),
             Self::Genesis(_) => Some("docs/localnet.md shows a genesis file"),
+            Self::Disk(DiskError::OtherChain { .. } | DiskError::Format { .. }) => {
+                Some("name another directory with --state, or delete this one")
+            }
+            Self::Disk(DiskError::InUse { .. }) => Some("stop the other chain first"),
             _ => None,
         }
     }
@@ -111,19 +122,92 @@ impl std::fmt::Debug for Localnet {
 }
 
 /// Starts a chain. When this returns, block 1 is made and the endpoint answers.
+#[expect(clippy::needless_pass_by_value, reason = "settings are used up by the chain made of them")]
 pub fn spawn(config: Config) -> Result<Localnet, Error> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = listen(address)?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-    let chain = Chain::new(&config.genesis.storage()?, config.history);
-    let node = Arc::new(Node::new(chain, config.sealing, config.block_time(), config.finality_lag));
-    node.seal()?;
+    let node = Arc::new(Node::new(assemble(&config)?));
+    if node.chain.best().header.number == 0 {
+        node.seal()?;
+    }
     let server = RpcServer::start(listener, Arc::clone(&node))?;
     let author = match config.sealing {
         Sealing::Interval(interval) => Some(Author::start(Arc::clone(&node), interval)?),
         Sealing::Instant => None,
     };
     Ok(Localnet { node, address, author, server: Some(server) })
+}
+
+/// The node of a new chain, or of the one in the state directory.
+fn assemble(config: &Config) -> Result<Parts, Error> {
+    let (beacon, block_time) = (Beacon::new(), config.block_time());
+    let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
+    let fresh = Chain::new(&storage, config.history);
+    let clock = Clock::new(block_time);
+    let (chain, clock, disk) = match &config.state_dir {
+        None => (fresh, clock, None),
+        Some(dir) => {
+            let (chain, clock, disk) = kept(dir, fresh, clock, config.history)?;
+            (chain, clock, Some(disk))
+        }
+    };
+    Ok(Parts {
+        chain,
+        clock,
+        disk,
+        beacon,
+        sudo: dev_pair(&config.genesis.sudo),
+        sealing: config.sealing,
+        finality_lag: config.finality_lag,
+    })
+}
+
+/// The chain that `dir` holds, or `fresh`, which it holds from now on.
+fn kept(
+    dir: &Path,
+    fresh: Chain,
+    clock: Clock,
+    history: History,
+) -> Result<(Chain, Clock, Disk), DiskError> {
+    let (mut disk, records) = Disk::open(dir)?;
+    let Some((chain, clock)) = replay(records, history) else {
+        disk.restart(fresh.checkpoint(clock))?;
+        return Ok((fresh, clock, disk));
+    };
+    if chain.genesis_hash() != fresh.genesis_hash() {
+        return Err(DiskError::OtherChain {
+            path: dir.to_owned(),
+            stored: chain.genesis_hash(),
+            expected: fresh.genesis_hash(),
+        });
+    }
+    disk.restart(chain.checkpoint(clock))?;
+    Ok((chain, clock, disk))
+}
+
+/// The chain that the records tell of; `None` when they begin with no checkpoint.
+fn replay(records: Vec<Record>, history: History) -> Option<(Chain, Clock)> {
+    let mut records = records.into_iter();
+    let Some(Record::Checkpoint(checkpoint)) = records.next() else { return None };
+    let mut clock = checkpoint.clock;
+    let chain = Chain::resume(checkpoint, history)?;
+    // A revert later in the log may go back to any state since the checkpoint.
+    let keep_all = Some(0);
+    for record in records {
+        match record {
+            Record::Checkpoint(_) => {}
+            Record::Block { block, delta, clock: then } => {
+                chain.append(block.into(), delta, keep_all);
+                clock = then;
+            }
+            Record::Revert { to, clock: then } => {
+                chain.revert_to(to);
+                clock = then;
+            }
+        }
+    }
+    Some((chain, clock))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -187,6 +187,13 @@ impl NodeStore {
         }
     }
 
+    /// The nodes of the youngest state alone.
+    pub(crate) fn youngest_state(&self) -> Vec<(NodeKey, Vec<u8>)> {
+        let nodes = self.0.read();
+        let alive = nodes.live.iter().filter(|(key, _)| !nodes.dying.contains_key(key));
+        alive.map(|(key, node)| (*key, node.clone())).collect()
+    }
+
     /// How many nodes are stored.
     pub(crate) fn len(&self) -> usize {
         self.0.read().live.len()

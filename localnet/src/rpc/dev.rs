@@ -1,7 +1,7 @@
 //! `dev_*`: what a test or a developer wants from a chain of their own.
 
 use super::{Args, RegisterError, Registry, RpcError};
-use crate::node::Node;
+use crate::{node::Node, operator};
 use codec::Encode;
 use serde_json::{Value, json};
 
@@ -18,6 +18,18 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
         let now_ms = args.number()?;
         node.set_time(now_ms).map_err(|error| RpcError::development(error.to_string()))?;
         Ok(now_ms)
+    })?;
+    methods.method(&["dev_withholdPulses"], |node, mut args| {
+        let blocks = block_count(&mut args)?;
+        node.withhold_pulses(blocks);
+        Ok(blocks)
+    })?;
+    methods.blocking(&["dev_setBalance"], |node, mut args| {
+        let (who, rao) = (args.account()?, args.number()?);
+        Ok(operator::set_balance(node, who, rao)?)
+    })?;
+    methods.blocking(&["dev_impersonate"], |node, mut args| {
+        Ok(operator::impersonate(node, &args.account()?)?)
     })?;
     methods.method(&["dev_snapshot"], |node, _| Ok(node.snapshot()?))?;
     methods.blocking(&["dev_revert"], |node, mut args| Ok(node.revert(args.number()?)?.hash))?;

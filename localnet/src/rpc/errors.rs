@@ -5,6 +5,7 @@ use crate::{
     chain::{StateError, VerifyError},
     execution::CallError,
     node::{NodeError, SnapshotError, SubmitError},
+    operator::OperatorError,
     pool::PoolRefusal,
 };
 use jsonrpsee::types::ErrorObjectOwned;
@@ -83,6 +84,15 @@ impl From<VerifyError> for RpcError {
 impl From<AuthorError> for RpcError {
     fn from(error: AuthorError) -> Self {
         Self::development(error.to_string())
+    }
+}
+
+impl From<OperatorError> for RpcError {
+    fn from(error: OperatorError) -> Self {
+        match error {
+            OperatorError::Submit(error) => error.into(),
+            error => Self::development(error.to_string()),
+        }
     }
 }
 

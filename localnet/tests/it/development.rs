@@ -1,7 +1,7 @@
 //! Finality lag, time, snapshots, and old states.
 
-use crate::client::{connect, transfer};
-use localnet::{Config, History};
+use crate::client::{Client, Signing, address, connect, hex, public, transfer, unhex};
+use localnet::{Config, Genesis, History, Spec};
 use serde_json::json;
 
 #[tokio::test]
@@ -17,9 +17,9 @@ async fn the_finalized_head_lags_by_as_many_blocks_as_asked() {
 async fn mined_blocks_are_a_block_time_apart() {
     let client = connect(Config::test()).await;
     let key = [sp_io::hashing::twox_128(b"Timestamp"), sp_io::hashing::twox_128(b"Now")].concat();
-    let now = async || client.ask("state_getStorage", [crate::client::hex(&key).into()]).await;
+    let now = async || client.ask("state_getStorage", [hex(&key).into()]).await;
     let milliseconds = |value: &serde_json::Value| {
-        let bytes = crate::client::unhex(value.as_str().unwrap());
+        let bytes = unhex(value.as_str().unwrap());
         u64::from_le_bytes(bytes.try_into().unwrap())
     };
     let before = milliseconds(&now().await);
@@ -99,4 +99,78 @@ fn a_stopped_chain_frees_its_port() {
     let port = chain.port();
     chain.shutdown();
     std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+}
+
+#[tokio::test]
+async fn a_balance_can_be_set_and_its_block_re_executes() {
+    let client = connect(Config::test()).await;
+    client.ask("dev_setBalance", [json!(address("//Nobody")), json!(12_345_678)]).await;
+    assert_eq!(client.balance("//Nobody").await, 12_345_678);
+    client.chain.verify(client.chain.head().hash).unwrap();
+}
+
+#[tokio::test]
+async fn an_impersonated_accounts_signature_is_good_whatever_it_is() {
+    let client = connect(Config::test()).await;
+    let call = transfer("//Charlie", 1_000);
+    let signing = || Signing { nonce: 0, tip: 0 };
+    let mut forged = client.sign("//Eve", &call, signing()).await;
+    let account = public("//Eve").0;
+    let at = forged.windows(32).position(|window| window == account).unwrap();
+    forged[at..at + 32].copy_from_slice(&public("//Bob").0);
+    let refused = client.refusal("author_submitExtrinsic", [hex(&forged).into()]).await;
+    assert_eq!(refused.0, 1010, "{refused:?}");
+    client.ask("dev_impersonate", [json!(address("//Bob"))]).await;
+    let before = client.balance("//Charlie").await;
+    client.submit(&forged).await;
+    assert_eq!(client.balance("//Charlie").await, before + 1_000);
+}
+
+async fn last_round(client: &Client) -> u64 {
+    let key = [sp_io::hashing::twox_128(b"Drand"), sp_io::hashing::twox_128(b"LastStoredRound")];
+    let value = client.ask("state_getStorage", [hex(key.concat()).into()]).await;
+    u64::from_le_bytes(unhex(value.as_str().unwrap()).try_into().unwrap())
+}
+
+#[tokio::test]
+async fn the_beacon_pulses_every_three_seconds_of_chain_time() {
+    let client = connect(Config::test()).await;
+    let first = last_round(&client).await;
+    client.chain.mine(1).unwrap();
+    assert_eq!(last_round(&client).await, first + 4);
+}
+
+#[tokio::test]
+async fn withheld_pulses_come_late() {
+    let client = connect(Config::test()).await;
+    let first = last_round(&client).await;
+    client.ask("dev_withholdPulses", [json!(2)]).await;
+    client.chain.mine(2).unwrap();
+    assert_eq!(last_round(&client).await, first);
+    client.chain.mine(1).unwrap();
+    assert_eq!(last_round(&client).await, first + 12);
+}
+
+#[tokio::test]
+async fn a_warp_ends_in_the_epoch_block() {
+    let genesis = Genesis { development: true, ..Genesis::default() };
+    let client = connect(Config { genesis, ..Config::test() }).await;
+    let key =
+        [sp_io::hashing::twox_128(b"SubtensorModule"), sp_io::hashing::twox_128(b"LastEpochBlock")];
+    let key = [key.concat(), 1_u16.to_le_bytes().to_vec()].concat();
+    let reached = client.ask("dev_warpToEpoch", [json!(1)]).await;
+    let last_epoch = client.ask("state_getStorage", [hex(&key).into()]).await;
+    let last_epoch = u64::from_le_bytes(unhex(last_epoch.as_str().unwrap()).try_into().unwrap());
+    assert_eq!((reached, u64::from(client.chain.head().number)), (json!(last_epoch), last_epoch));
+}
+
+#[tokio::test]
+async fn the_chain_reports_the_spec_and_the_block_time_it_was_started_with() {
+    let config = Config { spec: Spec::S425, genesis: Genesis::recorded(), ..Config::test() };
+    let client = connect(config).await;
+    let version = client.ask("state_getRuntimeVersion", []).await;
+    assert_eq!(
+        (&version["specVersion"], &version["specName"]),
+        (&json!(425), &json!("node-subtensor"))
+    );
 }

@@ -4,4 +4,5 @@ mod blocks;
 mod client;
 mod development;
 mod hostile;
+mod persistence;
 mod subscriptions;
