@@ -59,6 +59,12 @@ pub enum Prompt {
     Tokens(Vec<u32>),
 }
 
+impl From<Vec<u32>> for Prompt {
+    fn from(ids: Vec<u32>) -> Self {
+        Self::Tokens(ids)
+    }
+}
+
 impl From<&str> for Prompt {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -76,6 +82,8 @@ pub struct Job {
     pub sampling: Sampling,
     /// Texts that end the completion; they are cut off it. At most [`MAX_STOPS`].
     pub stop: Vec<String>,
+    /// Go on after tokens that would end the completion, as benchmarks and open answers need.
+    pub ignore_end: bool,
     /// Time after which the job fails with [`EngineError::Deadline`], queueing included.
     pub deadline: Option<Duration>,
 }
@@ -83,7 +91,14 @@ pub struct Job {
 impl Job {
     /// A job without stop texts or deadline.
     pub fn new(prompt: impl Into<Prompt>, max_tokens: u32, sampling: Sampling) -> Self {
-        Self { prompt: prompt.into(), max_tokens, sampling, stop: Vec::new(), deadline: None }
+        Self {
+            prompt: prompt.into(),
+            max_tokens,
+            sampling,
+            stop: Vec::new(),
+            ignore_end: false,
+            deadline: None,
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
 pub(crate) struct KvStore {
     layers: Vec<Mutex<KvLayer>>,
     free: Vec<u32>,
-    blocks: usize,
 }
 
 impl KvStore {
@@ -22,20 +21,12 @@ impl KvStore {
         let shape = KvShape { kv_heads: config.kv_heads, head_dim: config.head_dim };
         let layers = (0..config.layers).map(|_| Mutex::new(KvLayer::new(shape, blocks))).collect();
         let count = u32::try_from(blocks).unwrap_or(u32::MAX);
-        Self { layers, free: (0..count).rev().collect(), blocks }
+        Self { layers, free: (0..count).rev().collect() }
     }
 
     /// Blocks that `tokens` occupy.
     pub(crate) const fn blocks_for(tokens: usize) -> usize {
         tokens.div_ceil(BLOCK_TOKENS)
-    }
-
-    pub(crate) const fn total_blocks(&self) -> usize {
-        self.blocks
-    }
-
-    pub(crate) const fn free_blocks(&self) -> usize {
-        self.free.len()
     }
 
     /// Takes `count` blocks, or none.

@@ -12,6 +12,7 @@
 //!
 //! This crate knows no chain, no hotkey and no subnet.
 
+pub mod bench;
 pub mod config;
 mod engine;
 pub mod hub;

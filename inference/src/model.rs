@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     config::{Config, Family, RopeScaling},
+    hub::Hub,
     id::{ModelId, NumericClass},
     kernel::{Isa, Matrix, Pool, Rounding},
     kv::KvStore,
@@ -108,7 +109,7 @@ impl Model {
             ModelSource::Tiny => Self::build(source.name(), load::tiny()?, options),
             ModelSource::Path(path) => Self::open(source.name(), path, options),
             ModelSource::Hub(hub) => {
-                let path = crate::hub::fetch(hub)?;
+                let path = Hub::from_env()?.fetch(hub)?;
                 Self::open(source.name(), &path, options)
             }
         }
@@ -181,14 +182,26 @@ impl Model {
         self.isa.name()
     }
 
+    /// Stored bits per weight over all matrices, scales included.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display")]
+    pub fn weight_bits(&self) -> f64 {
+        let weights: usize = self.weights.matrices().map(Matrix::weights).sum();
+        self.weight_bytes() as f64 * 8.0 / weights as f64
+    }
+
     /// Bytes of packed weights.
     pub fn weight_bytes(&self) -> usize {
-        let layers = self.weights.layers.iter().map(|layer| {
-            layer.qkv.bytes() + layer.output.bytes() + layer.gate_up.bytes() + layer.down.bytes()
-        });
-        layers.sum::<usize>()
-            + self.weights.embedding.bytes()
-            + self.weights.head.as_ref().map_or(0, Matrix::bytes)
+        self.weights.matrices().map(Matrix::bytes).sum()
+    }
+}
+
+impl Weights {
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let layers = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.qkv, &layer.output, &layer.gate_up, &layer.down]);
+        layers.chain([&self.embedding]).chain(&self.head)
     }
 }
 

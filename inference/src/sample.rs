@@ -182,7 +182,7 @@ impl Race {
 
 /// True when `G(word)` surely stays below `deficit`.
 fn hopeless(deficit: f32, word: u32, bounds: &[u32; DEFICITS]) -> bool {
-    if !(deficit >= 0.0) {
+    if deficit.is_nan() || deficit < 0.0 {
         return false;
     }
     #[expect(

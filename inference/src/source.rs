@@ -9,7 +9,7 @@ pub struct HubModel {
     pub name: &'static str,
     /// `owner/repository`.
     pub repo: &'static str,
-    /// Commit of the repository.
+    /// Branch, tag or commit of the repository; the files' digests pin what is in it.
     pub revision: &'static str,
     /// Files to fetch, each with its SHA-256 in hex.
     pub files: &'static [HubFile],
@@ -22,6 +22,8 @@ pub struct HubFile {
     pub path: &'static str,
     /// SHA-256 of its bytes, in hex.
     pub sha256: &'static str,
+    /// Its length; no more is read.
+    pub bytes: u64,
 }
 
 /// Where the weights, the tokenizer and the configuration come from.

@@ -42,6 +42,7 @@ type Events = mpsc::Sender<Result<Event, EngineError>>;
 struct Generation {
     max_tokens: usize,
     stop: Vec<String>,
+    ignore_end: bool,
     deadline: Option<Duration>,
     events: Events,
     stream: TextStream,
@@ -55,6 +56,7 @@ impl Task {
         let generation = Generation {
             max_tokens,
             stop: job.stop,
+            ignore_end: job.ignore_end,
             deadline: job.deadline,
             events,
             stream: TextStream::default(),
@@ -187,13 +189,11 @@ impl Worker {
                     Err(mpsc::error::TryRecvError::Disconnected) => return false,
                 },
             };
-            match self.kv.take(KvStore::blocks_for(task.longest())) {
-                Some(blocks) => self.start(task, blocks),
-                None => {
-                    self.next = Some(task);
-                    return true;
-                }
-            }
+            let Some(blocks) = self.kv.take(KvStore::blocks_for(task.longest())) else {
+                self.next = Some(task);
+                return true;
+            };
+            self.start(task, blocks);
         }
         !self.inbox.is_closed()
     }
@@ -320,7 +320,7 @@ impl Task {
                 self.tokens.push(id);
                 let drawn =
                     Drawn { id, logprob: logprob(logits, id), elapsed: self.clock.elapsed() };
-                let finished = generation.push(model, drawn);
+                let finished = generation.push(model, &drawn);
                 if let Some(finish) = finished {
                     let ids = self.tokens[self.prompt_tokens..].to_vec();
                     generation.finish(ids, self.prompt_tokens, finish, self.clock);
@@ -351,12 +351,12 @@ struct Drawn {
 
 impl Generation {
     /// Adds a token and streams its text; says whether and why the completion ends.
-    fn push(&mut self, model: &Model, drawn: Drawn) -> Option<Finish> {
+    fn push(&mut self, model: &Model, drawn: &Drawn) -> Option<Finish> {
         if self.logprobs.is_empty() {
             self.timing.first_token = drawn.elapsed;
         }
         self.logprobs.push(drawn.logprob);
-        let ended = model.tokenizer().ends(drawn.id);
+        let ended = !self.ignore_end && model.tokenizer().ends(drawn.id);
         let text = if ended {
             String::new()
         } else {

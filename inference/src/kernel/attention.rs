@@ -25,14 +25,15 @@ pub(crate) struct KvShape {
 #[derive(Debug)]
 pub(crate) struct KvLayer {
     shape: KvShape,
-    keys: Vec<Lane>,
+    keys: Vec<f32>,
     values: Vec<f32>,
 }
 
 impl KvLayer {
     pub(crate) fn new(shape: KvShape, blocks: usize) -> Self {
         let numbers = blocks * BLOCK_TOKENS * shape.kv_heads * shape.head_dim;
-        Self { shape, keys: vec![Lane::ZERO; numbers / LANES], values: vec![0.0; numbers] }
+        // Zeroed memory from the system is not resident until written to.
+        Self { shape, keys: vec![0.0; numbers], values: vec![0.0; numbers] }
     }
 
     /// Writes one token's keys and values (each `[kv_heads, head_dim]`) at `slot` of `block`.
@@ -40,9 +41,9 @@ impl KvLayer {
         let KvShape { kv_heads, head_dim } = self.shape;
         for head in 0..kv_heads {
             let unit = block as usize * kv_heads + head;
-            let lanes = &mut self.keys[unit * head_dim * BLOCK_LANES..];
+            let lanes = &mut self.keys[unit * head_dim * BLOCK_TOKENS..];
             for (d, &key) in keys[head * head_dim..][..head_dim].iter().enumerate() {
-                lanes[d * BLOCK_LANES + slot / LANES].0[slot % LANES] = key;
+                lanes[d * BLOCK_TOKENS + slot] = key;
             }
             let start = (unit * BLOCK_TOKENS + slot) * head_dim;
             self.values[start..start + head_dim]
@@ -141,12 +142,12 @@ impl KvLayer {
     fn block_scores(&self, query: &[f32], block: u32, kv_head: usize, scores: &mut [f32]) {
         let head_dim = self.shape.head_dim;
         let unit = block as usize * self.shape.kv_heads + kv_head;
-        let keys = &self.keys[unit * head_dim * BLOCK_LANES..][..head_dim * BLOCK_LANES];
-        let (keys, _) = keys.as_chunks::<BLOCK_LANES>();
+        let keys = &self.keys[unit * head_dim * BLOCK_TOKENS..][..head_dim * BLOCK_TOKENS];
+        let (keys, _) = keys.as_chunks::<BLOCK_TOKENS>();
         let mut sums = [Lane::ZERO; BLOCK_LANES];
         for (&q, keys) in query.iter().zip(keys) {
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                sum.fma(q, key);
+            for (sum, keys) in sums.iter_mut().zip(keys.as_chunks::<LANES>().0) {
+                sum.fma(q, keys);
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "head widths are small")]

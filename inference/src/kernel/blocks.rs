@@ -273,7 +273,7 @@ fn tile<D: Dot, const M: usize>(
             for r in 0..M {
                 #[expect(clippy::cast_precision_loss, reason = "at most 32·127")]
                 let sum = steps[r][block] * sums[r][block] as f32;
-                totals[r].fma(sum, &minimum);
+                totals[r].fma(sum, &minimum.0);
             }
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     /// Adding and subtracting 1.5·2²³ rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_375;
+    #[expect(clippy::excessive_precision, reason = "ln 2 in two parts, as published")]
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let clamped = x.clamp(-87.0, 88.0);
     let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
@@ -39,7 +40,7 @@ pub(crate) fn exp(x: f32) -> f32 {
         p = r.mul_add(p, c);
     }
     #[expect(clippy::cast_possible_truncation, reason = "an integer within −126..=127")]
-    let scale = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    let scale = f32::from_bits((n as i32 + 127).cast_unsigned() << 23);
     if x < -87.0 { 0.0 } else { p * scale }
 }
 

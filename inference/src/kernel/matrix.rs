@@ -49,6 +49,11 @@ impl Matrix {
         self.rows
     }
 
+    /// Weights, padding included: as many as [`Self::bytes`] pays for.
+    pub(crate) const fn weights(&self) -> usize {
+        self.rows.next_multiple_of(LANES) * self.cols
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         match &self.panels {
@@ -178,7 +183,7 @@ fn f32_tile<const M: usize>(
     let x: [&[f32]; M] = std::array::from_fn(|row| &x[row * cols..][..weights.len()]);
     for (k, weight) in weights.iter().enumerate() {
         for (sum, x) in sums.iter_mut().zip(&x) {
-            sum.fma(x[k], weight);
+            sum.fma(x[k], &weight.0);
         }
     }
     for (row, sum) in rows.iter_mut().zip(&sums) {

@@ -4,6 +4,10 @@
 //! each instruction set ([`Isa`]); sums run in a fixed order that depends neither on the batch nor on
 //! the number of threads. So a token's logits are the same whether it was decoded alone, decoded
 //! beside others, or prefilled by a verifier on another machine.
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled with its caller's instructions only if it is inlined there"
+)]
 
 mod attention;
 mod blocks;
@@ -31,8 +35,8 @@ impl Lane {
 
     /// `self + a·b`, each lane rounded once.
     #[inline(always)]
-    pub(crate) fn fma(&mut self, a: f32, b: &Self) {
-        for (sum, &b) in self.0.iter_mut().zip(&b.0) {
+    pub(crate) fn fma(&mut self, a: f32, b: &[f32; LANES]) {
+        for (sum, &b) in self.0.iter_mut().zip(b) {
             *sum = a.mul_add(b, *sum);
         }
     }

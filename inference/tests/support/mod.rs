@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::{Dtype, tensor::TensorView};
 
 /// Writes `config.json`, `tokenizer.json` and `model.safetensors` of a random Llama to `dir`.
-pub fn write_random_llama(dir: &Path) {
+pub(crate) fn write_random_llama(dir: &Path) {
     let shape = Shape { vocab: 257, width: 64, heads: 4, kv_heads: 2, ffn: 96, layers: 2 };
     std::fs::write(dir.join("config.json"), shape.config()).unwrap();
     std::fs::write(dir.join("tokenizer.json"), byte_tokenizer()).unwrap();
