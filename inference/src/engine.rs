@@ -334,6 +334,17 @@ impl Engine {
         Ok(tokens)
     }
 
+    /// Text of token ids, without special tokens; invalid UTF-8 is replaced.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, EngineError> {
+        self.check_vocabulary(ids)?;
+        Ok(self.model.tokenizer().decode(ids)?)
+    }
+
+    /// True for the ids that end a completion.
+    pub fn ends(&self, id: u32) -> bool {
+        self.model.tokenizer().ends(id)
+    }
+
     fn check_vocabulary(&self, tokens: &[u32]) -> Result<(), EngineError> {
         let vocab = self.model.config().vocab;
         match tokens.iter().find(|&&token| token as usize >= vocab) {

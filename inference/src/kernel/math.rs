@@ -29,9 +29,9 @@ impl Rounding {
 pub(crate) fn exp(x: f32) -> f32 {
     /// Adding and subtracting 1.5·2²³ rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
-    #[expect(clippy::excessive_precision, reason = "ln 2 in two parts, as published")]
-    const LN2_LOW: f32 = -2.121_944_4e-4;
+    /// ln 2 in two parts, the first of few bits: `n` times it is exact.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -0.000_212_194_44;
     let clamped = x.clamp(-87.0, 88.0);
     let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
     let r = (-n).mul_add(LN2_LOW, (-n).mul_add(LN2_HIGH, clamped));
