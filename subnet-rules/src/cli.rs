@@ -12,6 +12,7 @@ use chain_metadata::Hotkey;
 use clap::{Parser, Subcommand};
 
 use crate::arena::{Cast, Settings};
+use crate::audit;
 use crate::manifest::RuleName;
 use crate::native;
 use crate::package::{Package, PackageError};
@@ -42,6 +43,10 @@ enum Command {
     Replay(LogArg),
     /// Say what each miner in a log is worth in the end, and why.
     Explain(LogArg),
+    /// Recompute what epochs paid, from recorded inputs.
+    Yuma(audit::Args),
+    /// Recompute swaps of recorded pools.
+    Swap(audit::Args),
     /// Read a rule's files and say whether they are valid, and its digest.
     Check(RuleArg),
     /// Say which values differ between two rules.
@@ -147,6 +152,14 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Outcome> {
         Command::Arena(args) => arena(&args, out),
         Command::Replay(LogArg { log }) => replay(&log, out),
         Command::Explain(LogArg { log }) => explain(&log, out),
+        Command::Yuma(args) => {
+            audit::yuma(&args, out)?;
+            Ok(Outcome::Done)
+        }
+        Command::Swap(args) => {
+            audit::swap(&args, out)?;
+            Ok(Outcome::Done)
+        }
         Command::Check(RuleArg { rule }) => check(&rule, out),
         Command::Diff { old, new } => diff(&old, &new, out),
     }

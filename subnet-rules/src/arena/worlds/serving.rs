@@ -21,8 +21,9 @@ use crate::serve::{Answer, Calibration, Cell, Fault, Measurement, Secret, Serve,
 pub const MODEL: &str = "table-model:f32";
 /// Draws for each miner, validator and epoch.
 const DRAWS: usize = 4;
-/// Share of the allowed time that an engine of its own takes.
-const PACE: f64 = 0.97;
+/// Share of the allowed time that an engine of its own takes: the rule allows what its named hardware
+/// needs, so two identities on one such engine are late.
+const PACE: f64 = 1.0;
 /// Relative spread of times.
 const JITTER: f64 = 0.02;
 /// What an answer without work takes, microseconds.
