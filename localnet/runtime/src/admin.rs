@@ -22,7 +22,7 @@ pub mod pallet {
     use sp_runtime::PerU16;
 
     /// Weight of every admin call.
-    const ADMIN_WEIGHT: Weight = Weight::from_parts(150_000_000, 0);
+    const ADMIN_WEIGHT: Weight = Weight::from_parts(338_302_000, 0);
     /// Shortest historical activity cutoff, in blocks.
     const MIN_ACTIVITY_CUTOFF: u16 = 360;
     /// Largest moving average of bonds that an owner may set, in millionths.

@@ -2,8 +2,8 @@
 
 use crate::AccountId;
 use crate::info::{
-    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult, StakeAvailability,
-    StakeInfo, SubnetPrice,
+    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
+    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};

@@ -141,7 +141,7 @@ structures! {
         max_weights_limit: Compact<u16>,
         weights_version: Compact<u64>,
         weights_rate_limit: Compact<u64>,
-        activity_cutoff: Compact<u16>,
+        activity_cutoff: Compact<u64>,
         max_validators: Compact<u16>,
         num_uids: Compact<u16>,
         max_uids: Compact<u16>,
@@ -174,10 +174,10 @@ structures! {
         pruning_score: Vec<Compact<u16>>,
         last_update: Vec<Compact<u64>>,
         emission: Vec<Compact<AlphaBalance>>,
-        dividends: Vec<Compact<u16>>,
-        incentives: Vec<Compact<u16>>,
-        consensus: Vec<Compact<u16>>,
-        trust: Vec<Compact<u16>>,
+        dividends: Vec<Compact<PerU16>>,
+        incentives: Vec<Compact<PerU16>>,
+        consensus: Vec<Compact<PerU16>>,
+        trust: Vec<Compact<PerU16>>,
         rank: Vec<Compact<u16>>,
         block_at_registration: Vec<Compact<u64>>,
         alpha_stake: Vec<Compact<AlphaBalance>>,
@@ -185,6 +185,9 @@ structures! {
         total_stake: Vec<Compact<TaoBalance>>,
         tao_dividends_per_hotkey: Vec<(A, Compact<TaoBalance>)>,
         alpha_dividends_per_hotkey: Vec<(A, Compact<AlphaBalance>)>,
+        collateral_locked: Vec<Compact<AlphaBalance>>,
+        collateral_min: Vec<Compact<AlphaBalance>>,
+        collateral_earned: Vec<Compact<AlphaBalance>>,
     }
 
     /// A hotkey that others stake on.
@@ -242,8 +245,8 @@ pub fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
 }
 
 /// Proportions as the chain's structures hold them.
-pub fn proportions(values: &[PerU16]) -> Vec<Compact<u16>> {
-    values.iter().map(|value| Compact(value.deconstruct())).collect()
+pub fn proportions(values: Vec<PerU16>) -> Vec<Compact<PerU16>> {
+    values.into_iter().map(Compact).collect()
 }
 
 /// The main mechanism.

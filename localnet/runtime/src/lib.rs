@@ -33,16 +33,16 @@ pub mod tlock;
 pub mod types;
 
 use crate::info::{
-    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SimSwapResult,
-    StakeAvailability, StakeInfo, SubnetPrice,
+    DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
+    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
 use codec::Compact;
 use scoring::fixed::U64F64;
-use std::collections::BTreeMap;
 pub use settings::{FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion};
 pub use signature::Signature;
+use std::collections::BTreeMap;
 
 use frame_support::dispatch::DispatchClass;
 use frame_support::traits::{ConstU8, ConstU16, ConstU32, ConstU64, Contains};
@@ -255,9 +255,16 @@ impl swap::pallet::Config for Runtime {}
 impl shield::pallet::Config for Runtime {}
 impl alpha_assets::pallet::Config for Runtime {}
 
+impl subtensor::OnDissolve for Runtime {
+    fn dissolved(netuid: NetUid) {
+        Commitments::forget(netuid);
+    }
+}
+
 impl subtensor::Config for Runtime {
     type Rules = Rules;
     type FeeRecipient = FeeRecipient;
+    type OnDissolve = Runtime;
     type InitialStartCallDelay = ConstU64<0>;
     type InitialMinStake = MinStake;
     type MinBurnUpperBound = MinBurnUpperBound;

@@ -332,6 +332,9 @@ pub enum Hyperparameter {
     MinChildkeyTake,
     ActivityCutoffFactorMilli,
     TriggerEpoch,
+    CollateralLockShare,
+    CollateralDrainRatio,
+    LiquidAlphaConsensusMode,
 }
 
 /// Key of the map of last uses.

@@ -109,15 +109,26 @@ fn facts(metadata: &RuntimeMetadataV15) -> Facts {
             let name = format!("constant {}.{}", pallet.name, constant.name);
             facts.insert(name, shape(constant.ty.id));
         }
-        let enums = [("error", pallet.error.as_ref().map(|e| e.ty.id)), ("event", pallet.event.as_ref().map(|e| e.ty.id))];
+        let enums = [
+            ("error", pallet.error.as_ref().map(|e| e.ty.id)),
+            ("event", pallet.event.as_ref().map(|e| e.ty.id)),
+        ];
         for (kind, id) in enums {
             let Some(id) = id else { continue };
-            let TypeDef::Variant(variants) = &registry.resolve(id).unwrap().type_def else { continue };
+            let TypeDef::Variant(variants) = &registry.resolve(id).unwrap().type_def else {
+                continue;
+            };
             for v in &variants.variants {
                 let fields: Vec<_> = v
                     .fields
                     .iter()
-                    .map(|f| format!("{}{}", f.name.as_deref().map_or(String::new(), |n| format!("{n}: ")), shape(f.ty.id)))
+                    .map(|f| {
+                        format!(
+                            "{}{}",
+                            f.name.as_deref().map_or(String::new(), |n| format!("{n}: ")),
+                            shape(f.ty.id)
+                        )
+                    })
                     .collect();
                 let fact = format!("{} ({})", v.index, fields.join(", "));
                 facts.insert(format!("{kind} {}.{}", pallet.name, v.name), fact);
@@ -165,5 +176,11 @@ fn is_declared(name: &str) -> bool {
         || DECLARED.contains(&name)
 }
 
-/// Beyond spec 461: what clients of later versions read.
-const DECLARED: [&str; 1] = ["storage SubtensorModule.SubnetEpochConsensus"];
+const DECLARED: [&str; 3] = [
+    // Beyond spec 461: what clients of later versions read.
+    "storage SubtensorModule.SubnetEpochConsensus",
+    // This FRAME knows a fourth kind of key.
+    "call Drand.write_pulse",
+    // The phases of a cleanup that never runs here are a number.
+    "storage SubtensorModule.CurrentDissolveCleanupStatus",
+];

@@ -997,11 +997,11 @@ mod calls {
             netuid: NetUid,
             mode: ConsensusMode,
         ) -> DispatchResult {
-            let who = Self::owner_or_root(origin, netuid, H::LiquidAlphaEnabled)?;
+            let who = Self::owner_or_root(origin, netuid, H::LiquidAlphaConsensusMode)?;
             Self::ensure_exists(netuid)?;
             subtensor::LiquidAlphaConsensusMode::<T>::insert(netuid, mode);
-            Self::announce(SubtensorEvent::LiquidAlphaConsensusModeSet { netuid, mode });
-            Self::changed(who, netuid, H::LiquidAlphaEnabled);
+            Self::announce(SubtensorEvent::LiquidAlphaConsensusModeSet(netuid, mode));
+            Self::changed(who, netuid, H::LiquidAlphaConsensusMode);
             Ok(())
         }
     }

@@ -18,7 +18,8 @@ const MAX_DECODED_FIELDS: u32 = 3;
 /// One field.
 ///
 /// On the wire: tag 0 is nothing, tags 1 to 129 raw bytes of length tag - 1, 130 to 133 hashes,
-/// 134 a timelocked text, 135 a request to reset bonds, 136 raw bytes with their length.
+/// 134 a timelocked text, 135 a request to reset bonds, 136 raw bytes with their length, 137 a
+/// timelocked text that could not be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Data {
     /// Nothing.
@@ -44,6 +45,13 @@ pub enum Data {
     ResetBondsFlag,
     /// At most 512 bytes.
     BigRaw(BoundedVec<u8, ConstU32<MAX_BIG_RAW_BYTES>>),
+    /// A timelocked text that its round did not open.
+    TimelockRevealFailed {
+        /// The ciphertext.
+        encrypted: BoundedVec<u8, ConstU32<MAX_TIMELOCKED_BYTES>>,
+        /// The round.
+        reveal_round: u64,
+    },
 }
 
 /// First tag of the hashes.
@@ -56,7 +64,8 @@ impl Data {
             Self::None | Self::ResetBondsFlag => 0,
             Self::Raw(bytes) => bytes.len(),
             Self::BigRaw(bytes) => bytes.len(),
-            Self::TimelockEncrypted { encrypted, .. } => encrypted.len(),
+            Self::TimelockEncrypted { encrypted, .. }
+            | Self::TimelockRevealFailed { encrypted, .. } => encrypted.len(),
             Self::BlakeTwo256(hash)
             | Self::Sha256(hash)
             | Self::Keccak256(hash)
@@ -83,6 +92,9 @@ impl Encode for Data {
             }
             Self::ResetBondsFlag => out.push_byte(HASH_TAG + 5),
             Self::BigRaw(bytes) => (HASH_TAG + 6, bytes).encode_to(out),
+            Self::TimelockRevealFailed { encrypted, reveal_round } => {
+                (HASH_TAG + 7, encrypted, reveal_round).encode_to(out);
+            }
         }
     }
 }
@@ -110,6 +122,10 @@ impl Decode for Data {
             },
             135 => Self::ResetBondsFlag,
             136 => Self::BigRaw(Decode::decode(input)?),
+            137 => Self::TimelockRevealFailed {
+                encrypted: Decode::decode(input)?,
+                reveal_round: Decode::decode(input)?,
+            },
             _ => return Err("unknown field tag".into()),
         })
     }
@@ -135,6 +151,18 @@ impl TypeInfo for Data {
                 v.index(index).fields(Fields::unnamed().field(|f| f.ty::<[u8; 32]>()))
             }
         };
+        let timelocked = |index: u8| {
+            move |v: scale_info::build::VariantBuilder<_>| {
+                v.index(index).fields(
+                    Fields::named()
+                        .field(|f| {
+                            f.name("encrypted")
+                                .ty::<BoundedVec<u8, ConstU32<MAX_TIMELOCKED_BYTES>>>()
+                        })
+                        .field(|f| f.name("reveal_round").ty::<u64>()),
+                )
+            }
+        };
         let variants = Variants::new().variant("None", |v| v.index(0));
         let variants = raws!(variants, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22
             23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51
@@ -147,23 +175,15 @@ impl TypeInfo for Data {
             .variant("Sha256", hash(HASH_TAG + 1))
             .variant("Keccak256", hash(HASH_TAG + 2))
             .variant("ShaThree256", hash(HASH_TAG + 3))
-            .variant("TimelockEncrypted", |v| {
-                v.index(HASH_TAG + 4).fields(
-                    Fields::named()
-                        .field(|f| {
-                            f.name("encrypted")
-                                .ty::<BoundedVec<u8, ConstU32<MAX_TIMELOCKED_BYTES>>>()
-                        })
-                        .field(|f| f.name("reveal_round").ty::<u64>()),
-                )
-            })
+            .variant("TimelockEncrypted", timelocked(HASH_TAG + 4))
             .variant("ResetBondsFlag", |v| v.index(HASH_TAG + 5))
             .variant("BigRaw", |v| {
                 v.index(HASH_TAG + 6).fields(
                     Fields::unnamed()
                         .field(|f| f.ty::<BoundedVec<u8, ConstU32<MAX_BIG_RAW_BYTES>>>()),
                 )
-            });
+            })
+            .variant("TimelockRevealFailed", timelocked(HASH_TAG + 7));
         Type::builder().path(Path::new("Data", module_path!())).variant(variants)
     }
 }
@@ -227,12 +247,12 @@ mod tests {
     #[test]
     fn every_tag_decodes_to_what_encodes_to_it() {
         let mut bytes = vec![0u8; 2048];
-        for tag in 0..=136u8 {
+        for tag in 0..=137u8 {
             bytes[0] = tag;
             let field = Data::decode(&mut &bytes[..]).unwrap();
             assert_eq!(field.encode()[0], tag);
         }
-        bytes[0] = 137;
+        bytes[0] = 138;
         assert!(Data::decode(&mut &bytes[..]).is_err());
     }
 }

@@ -79,6 +79,22 @@ impl<T: Config> Pallet<T> {
         Self::balances_event(pallet_balances::Event::Deposit { who: account, amount: amount.0 });
     }
 
+    /// Burns what a dissolved subnet's account still holds, but for the least balance.
+    pub(crate) fn burn_rest_of_subnet(netuid: NetUid) {
+        let account = Self::subnet_account(netuid);
+        let rest = Self::spendable(&account);
+        if rest.0 == 0 {
+            return;
+        }
+        pallet_balances::TotalIssuance::<T>::mutate(|total| {
+            *total = total.saturating_sub(rest.0);
+        });
+        frame_system::Account::<T>::mutate(&account, |info| {
+            info.data.free = info.data.free.saturating_sub(rest.0);
+        });
+        Self::balances_event(pallet_balances::Event::Withdraw { who: account, amount: rest.0 });
+    }
+
     fn balances_event(event: pallet_balances::Event<T>) {
         frame_system::Pallet::<T>::deposit_event(<T as frame_system::Config>::RuntimeEvent::from(
             event,

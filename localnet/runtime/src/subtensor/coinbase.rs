@@ -122,6 +122,9 @@ impl<T: Config> Pallet<T> {
         Self::add_liquidity(netuid, tao, alpha);
         SubnetTaoInEmission::<T>::insert(netuid, tao);
         SubnetAlphaInEmission::<T>::insert(netuid, alpha);
+        if alpha.0 > 0 {
+            crate::alpha_assets::pallet::Pallet::<T>::issued(netuid, alpha);
+        }
         if tao.0 > 0 {
             Self::note_issued(tao);
             TotalStake::<T>::mutate(|total| *total = total.saturating_add(tao));

@@ -25,7 +25,8 @@ impl<T: Config> Pallet<T> {
         let mut registrations: Vec<NetUid> =
             IsNetworkMember::<T>::iter_prefix(hotkey).map(|(netuid, _)| netuid).collect();
         registrations.sort_unstable();
-        let permits = registrations.iter().copied().filter(|netuid| Self::may_validate(hotkey, *netuid));
+        let permits =
+            registrations.iter().copied().filter(|netuid| Self::may_validate(hotkey, *netuid));
         Some(DelegateInfo {
             delegate_ss58: hotkey.clone(),
             take: Delegates::<T>::get(hotkey).deconstruct().into(),

@@ -12,10 +12,13 @@ impl<T: Config> Pallet<T> {
         Self::forget_neurons(netuid);
         Self::forget_settings(netuid);
         Self::forget_pool(netuid);
+        T::OnDissolve::dissolved(netuid);
         Self::deposit_event(Event::NetworkRemoved(netuid));
         Ok(())
     }
 
+    /// Divides the pool as if all alpha were sold at once: stakers get their part, and what belongs
+    /// to the pool's own alpha is burned.
     fn pay_out_stakers(netuid: NetUid) -> DispatchResult {
         let positions: Vec<_> = AlphaV2::<T>::iter_keys()
             .filter(|(_, _, of)| *of == netuid)
@@ -24,20 +27,21 @@ impl<T: Config> Pallet<T> {
                 (hotkey, coldkey, stake.0)
             })
             .collect();
-        let total: u128 = positions.iter().map(|(_, _, stake)| u128::from(*stake)).sum();
-        let pool = u128::from(SubnetTAO::<T>::get(netuid).0);
-        for (hotkey, coldkey, stake) in positions {
-            let part = (pool * u128::from(stake)).checked_div(total).unwrap_or(0);
-            let part = TaoBalance(u64::try_from(part).unwrap_or(u64::MAX));
-            if part.0 > 0 {
-                Self::pay_from_subnet(netuid, &coldkey, part)?;
+        let staked: u128 = positions.iter().map(|(_, _, stake)| u128::from(*stake)).sum();
+        let total = staked.saturating_add(u128::from(SubnetAlphaIn::<T>::get(netuid).0));
+        let pool = SubnetTAO::<T>::get(netuid);
+        let stakes: Vec<u64> = positions.iter().map(|(_, _, stake)| *stake).collect();
+        for ((hotkey, coldkey, _), part) in positions.into_iter().zip(parts(pool.0, &stakes, total))
+        {
+            if part > 0 {
+                Self::pay_from_subnet(netuid, &coldkey, TaoBalance(part))?;
             }
             AlphaV2::<T>::remove((&hotkey, &coldkey, netuid));
             TotalHotkeyAlpha::<T>::remove(&hotkey, netuid);
             TotalHotkeySharesV2::<T>::remove(&hotkey, netuid);
         }
-        let pool = SubnetTAO::<T>::get(netuid);
         TotalStake::<T>::mutate(|total| *total = total.saturating_sub(pool));
+        Self::burn_rest_of_subnet(netuid);
         Ok(())
     }
 
@@ -56,7 +60,6 @@ impl<T: Config> Pallet<T> {
         let _ = NeuronCertificates::<T>::clear_prefix(netuid, u32::MAX, None);
         let _ = PendingChildKeys::<T>::clear_prefix(netuid, u32::MAX, None);
         let _ = AlphaDividendsPerSubnet::<T>::clear_prefix(netuid, u32::MAX, None);
-        let _ = RootAlphaDividendsPerSubnet::<T>::clear_prefix(netuid, u32::MAX, None);
         let _ = RootClaimed::<T>::clear_prefix((netuid,), u32::MAX, None);
         SubnetworkN::<T>::remove(netuid);
         StakeWeight::<T>::remove(netuid);
@@ -80,6 +83,11 @@ impl<T: Config> Pallet<T> {
         TotalHotkeyAlphaLastEpoch::<T>::translate::<AlphaBalance, _>(|_, of, v| {
             (of != netuid).then_some(v)
         });
+        let limited: Vec<_> =
+            TransactionKeyLastBlock::<T>::iter_keys().filter(|(_, of, _)| *of == netuid).collect();
+        for key in limited {
+            TransactionKeyLastBlock::<T>::remove(key);
+        }
         RootClaimable::<T>::translate::<BTreeMap<NetUid, I96F32>, _>(|_, mut rates| {
             rates.remove(&netuid);
             Some(rates)
@@ -129,10 +137,8 @@ impl<T: Config> Pallet<T> {
         CommitRevealWeightsEnabled::<T>::remove(netuid);
         RevealPeriodEpochs::<T>::remove(netuid);
         MaxAllowedUids::<T>::remove(netuid);
-        MinAllowedUids::<T>::remove(netuid);
         MaxAllowedValidators::<T>::remove(netuid);
         ImmunityPeriod::<T>::remove(netuid);
-        MinNonImmuneUids::<T>::remove(netuid);
         ImmuneOwnerUidsLimit::<T>::remove(netuid);
         ServingRateLimit::<T>::remove(netuid);
         Burn::<T>::remove(netuid);
@@ -160,11 +166,9 @@ impl<T: Config> Pallet<T> {
         SubnetAlphaOutEmission::<T>::remove(netuid);
         SubnetExcessTao::<T>::remove(netuid);
         SubnetMovingPrice::<T>::remove(netuid);
-        RootProp::<T>::remove(netuid);
         MinerBurned::<T>::remove(netuid);
         SubnetTaoFlow::<T>::remove(netuid);
         SubnetProtocolFlow::<T>::remove(netuid);
-        SubnetEmissionEnabled::<T>::remove(netuid);
         OwnerCutEnabled::<T>::remove(netuid);
         RecycleOrBurn::<T>::remove(netuid);
         PendingServerEmission::<T>::remove(netuid);
@@ -174,5 +178,41 @@ impl<T: Config> Pallet<T> {
         crate::swap::pallet::SwapBalancer::<T>::remove(netuid);
         crate::swap::pallet::PalSwapInitialized::<T>::remove(netuid);
         crate::swap::pallet::FeeRate::<T>::remove(netuid);
+    }
+}
+
+/// Each stake's part of a pool that `total` alpha share, rounded down; what rounding leaves goes,
+/// rao by rao, to those it took most from.
+fn parts(pool: u64, stakes: &[u64], total: u128) -> Vec<u64> {
+    let pool = u128::from(pool);
+    let divided = |stake: u128| {
+        let value = pool.saturating_mul(stake);
+        (value.checked_div(total).unwrap_or(0), value.checked_rem(total).unwrap_or(0))
+    };
+    let staked = stakes.iter().map(|stake| u128::from(*stake)).sum();
+    let mut parts: Vec<(u128, u128)> =
+        stakes.iter().map(|stake| divided(u128::from(*stake))).collect();
+    let paid: u128 = parts.iter().map(|(part, _)| part).sum();
+    let left = usize::try_from(divided(staked).0.saturating_sub(paid)).unwrap_or(0);
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|at| core::cmp::Reverse(parts.get(*at).map(|(_, rest)| *rest)));
+    for at in order.into_iter().take(left) {
+        if let Some((part, _)) = parts.get_mut(at) {
+            *part = part.saturating_add(1);
+        }
+    }
+    parts.into_iter().map(|(part, _)| u64::try_from(part).unwrap_or(u64::MAX)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn what_rounding_leaves_goes_to_those_it_took_most_from() {
+        assert_eq!(parts(100, &[1, 1, 1], 3), [34, 33, 33]);
+        assert_eq!(parts(100, &[1, 2], 3), [33, 67]);
+        assert_eq!(parts(100, &[1, 1], 4), [25, 25]);
+        assert_eq!(parts(100, &[], 0), Vec::<u64>::new());
     }
 }

@@ -278,7 +278,7 @@ mod events {
         MinNonImmuneUidsSet(NetUid, u16),
         /// Root claimed.
         #[codec(index = 115)]
-        RootClaimed { coldkey: T::AccountId },
+        RootClaimed { coldkey: T::AccountId, tao: TaoBalance },
         /// Add stake burn.
         #[codec(index = 125)]
         AddStakeBurn {
@@ -295,7 +295,7 @@ mod events {
         BurnIncreaseMultSet { netuid: NetUid, burn_increase_mult: U64F64 },
         /// Hotkey, state.
         #[codec(index = 131)]
-        AutoParentDelegationEnabledSet(T::AccountId, bool),
+        AutoParentDelegationEnabledSet { hotkey: T::AccountId, enabled: bool },
         /// Activity cutoff factor milli set.
         #[codec(index = 135)]
         ActivityCutoffFactorMilliSet { netuid: NetUid, factor_milli: u32 },
@@ -310,6 +310,6 @@ mod events {
         EpochSkipped { netuid: NetUid, block: u64 },
         /// Liquid alpha consensus mode set.
         #[codec(index = 146)]
-        LiquidAlphaConsensusModeSet { netuid: NetUid, mode: ConsensusMode },
+        LiquidAlphaConsensusModeSet(NetUid, ConsensusMode),
     }
 }

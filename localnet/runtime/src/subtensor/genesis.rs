@@ -1,8 +1,8 @@
 //! Networks that exist from the first block.
 
 use super::*;
-use serde::{Deserialize, Serialize};
 use frame_support::PalletId;
+use serde::{Deserialize, Serialize};
 use sp_runtime::AccountId32;
 use sp_runtime::traits::AccountIdConversion;
 

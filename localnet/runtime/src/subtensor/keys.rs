@@ -214,7 +214,7 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         Self::ensure_owns(coldkey, &hotkey)?;
         AutoParentDelegationEnabled::<T>::insert(&hotkey, enabled);
-        Self::deposit_event(Event::AutoParentDelegationEnabledSet(hotkey, enabled));
+        Self::deposit_event(Event::AutoParentDelegationEnabledSet { hotkey, enabled });
         Ok(())
     }
 

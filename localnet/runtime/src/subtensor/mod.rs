@@ -75,6 +75,14 @@ pub type TimelockedCommit = BoundedVec<u8, ConstU32<MAX_TIMELOCKED_COMMIT_BYTES>
 pub struct DissolveCleanupStatus {
     /// The subnet.
     pub netuid: NetUid,
+    /// What is being cleaned up.
+    pub phase: u8,
+    /// Where to go on.
+    pub last_key: Option<Vec<u8>>,
+    /// Alpha to pay out.
+    pub subnet_total_alpha_value: Option<u128>,
+    /// TAO paid out.
+    pub subnet_distributed_tao: Option<u128>,
 }
 
 /// A network that waits for a netuid. This runtime assigns at once, so none is ever stored.
@@ -84,6 +92,18 @@ pub struct NetworkRegistrationInfo<AccountId> {
     pub coldkey: AccountId,
     /// Who owns.
     pub hotkey: AccountId,
+    /// Kind of mechanism.
+    pub mechid: u16,
+    /// What the network is.
+    pub identity: Option<SubnetIdentityV3>,
+    /// What was paid.
+    pub lock_amount: TaoBalance,
+    /// Price at which its pool will be filled.
+    pub median_subnet_alpha_price: U64F64,
+    /// Block of the registration.
+    pub registration_block: u64,
+    /// The lock.
+    pub lock_id: u32,
 }
 
 /// Stake that a coldkey promised not to move. No call of this runtime locks any.
@@ -95,6 +115,12 @@ pub struct LockState {
     pub conviction: U64F64,
     /// Block of the last change.
     pub last_update: u64,
+}
+
+/// Pallets that keep something by subnet hear of its end.
+pub trait OnDissolve {
+    /// The subnet is gone.
+    fn dissolved(netuid: NetUid);
 }
 
 /// The pallet.
@@ -130,6 +156,8 @@ pub mod pallet {
         type Rules: Get<Rules>;
         /// Who receives fees.
         type FeeRecipient: Get<Self::AccountId>;
+        /// Who else forgets a dissolved subnet.
+        type OnDissolve: OnDissolve;
         /// Blocks between a network's registration and its start call.
         #[pallet::constant]
         type InitialStartCallDelay: Get<u64>;

@@ -192,6 +192,7 @@ impl<T: Config> Pallet<T> {
                 Axons::<T>::remove(netuid, hotkey);
                 Prometheus::<T>::remove(netuid, hotkey);
                 NeuronCertificates::<T>::remove(netuid, hotkey);
+                AlphaDividendsPerSubnet::<T>::remove(netuid, hotkey);
             }
         }
         for (old, new) in &renumber {

@@ -74,6 +74,10 @@ impl<T: Config> Pallet<T> {
 
     /// Lets every network's price fall by one block and starts a new count of registrations.
     pub(crate) fn decay_burns() {
+        let interval = u64::from(AdjustmentInterval::<T>::get(NetUid::ROOT));
+        if Self::now().is_multiple_of(interval) {
+            RegistrationsThisInterval::<T>::insert(NetUid::ROOT, 0);
+        }
         // The genesis block's prices stand until the second block.
         let decays = Self::now() > 1;
         let netuids: Vec<NetUid> = NetworksAdded::<T>::iter_keys().collect();

@@ -90,34 +90,37 @@ impl<T: Config> Pallet<T> {
 
     /// Claims a coldkey's root dividends, on some subnets or all.
     pub(crate) fn do_claim_root(coldkey: &T::AccountId, only: Option<&[NetUid]>) {
+        let mut tao = TaoBalance(0);
         for hotkey in StakingHotkeys::<T>::get(coldkey) {
             let at = |netuid| Position { coldkey: coldkey.clone(), hotkey: hotkey.clone(), netuid };
             for (netuid, rate) in RootClaimable::<T>::get(&hotkey) {
                 if only.is_none_or(|only| only.contains(&netuid)) {
-                    Self::claim_root_on(&at(netuid), rate);
+                    let claimed = Self::claim_root_on(&at(netuid), rate).unwrap_or_default();
+                    tao = tao.saturating_add(claimed);
                 }
             }
         }
-        Self::deposit_event(Event::RootClaimed { coldkey: coldkey.clone() });
+        Self::deposit_event(Event::RootClaimed { coldkey: coldkey.clone(), tao });
     }
 
-    fn claim_root_on(at: &Position<T::AccountId>, rate: I96F32) {
+    /// Claims what a position is owed, if that reaches the threshold; the TAO it became.
+    fn claim_root_on(at: &Position<T::AccountId>, rate: I96F32) -> Option<TaoBalance> {
         let stake = Self::stake_of(&at.hotkey, &at.coldkey, NetUid::ROOT);
         let key = (at.netuid, &at.hotkey, &at.coldkey);
         let claimed = I96F32::saturating_from_num(RootClaimed::<T>::get(key));
         let owed = rate.saturating_mul(I96F32::from_num(stake.0)).saturating_sub(claimed);
         if owed < RootClaimableThreshold::<T>::get(at.netuid) {
-            return;
+            return None;
         }
         let owed = AlphaBalance(owed.saturating_to_num());
         if owed.0 == 0 {
-            return;
+            return None;
         }
-        if Self::swap_claim(at, owed).is_some() {
-            RootClaimed::<T>::mutate(key, |claimed| {
-                *claimed = claimed.saturating_add(u128::from(owed.0));
-            });
-        }
+        let tao = Self::swap_claim(at, owed)?;
+        RootClaimed::<T>::mutate(key, |claimed| {
+            *claimed = claimed.saturating_add(u128::from(owed.0));
+        });
+        Some(tao)
     }
 
     /// Sells claimed alpha and stakes the TAO on the root network.

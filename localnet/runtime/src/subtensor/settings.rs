@@ -173,7 +173,7 @@ impl<T: Config> Pallet<T> {
         if n > max {
             Self::trim_to(netuid, n, max)?;
         }
-        Self::set_max_allowed_uids(netuid, max);
+        MaxAllowedUids::<T>::insert(netuid, max);
         Ok(())
     }
 
@@ -193,7 +193,8 @@ impl<T: Config> Pallet<T> {
             .filter(|uid| !is_kept(*uid))
             .map(|uid| (emission.get(usize::from(uid)).copied().unwrap_or_default(), uid))
             .collect();
-        mortal.sort_unstable_by(|a, b| b.cmp(a));
+        // The lower uid stays where emission is the same.
+        mortal.sort_unstable_by_key(|(emission, uid)| (core::cmp::Reverse(*emission), *uid));
         mortal.truncate(usize::from(max).saturating_sub(immune));
         let mut kept: Vec<u16> = (0..n).filter(|uid| is_kept(*uid)).collect();
         kept.extend(mortal.into_iter().map(|(_, uid)| uid));

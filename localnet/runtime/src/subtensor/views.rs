@@ -138,7 +138,6 @@ impl<T: Config> Pallet<T> {
         let hotkeys = Self::neurons(netuid);
         let coldkeys: Vec<_> = hotkeys.iter().map(Owner::<T>::get).collect();
         let n = hotkeys.len();
-        let zeros = vec![Compact(0u16); n];
         let (alpha_low, alpha_high) = AlphaValues::<T>::get(netuid);
         let held: Vec<_> =
             hotkeys.iter().map(|hotkey| Self::family(hotkey, netuid).inherited()).collect();
@@ -173,9 +172,7 @@ impl<T: Config> Pallet<T> {
             max_weights_limit: MaxWeightsLimit::<T>::get(netuid).into(),
             weights_version: WeightsVersionKey::<T>::get(netuid).into(),
             weights_rate_limit: WeightsSetRateLimit::<T>::get(netuid).into(),
-            activity_cutoff: u16::try_from(Self::activity_cutoff(netuid))
-                .unwrap_or(u16::MAX)
-                .into(),
+            activity_cutoff: Self::activity_cutoff(netuid).into(),
             max_validators: MaxAllowedValidators::<T>::get(netuid).into(),
             num_uids: SubnetworkN::<T>::get(netuid).into(),
             max_uids: MaxAllowedUids::<T>::get(netuid).into(),
@@ -209,11 +206,11 @@ impl<T: Config> Pallet<T> {
             pruning_score: vec![Compact(u16::MAX); n],
             last_update: LastUpdate::<T>::get(index).into_iter().map(Compact).collect(),
             emission: Emission::<T>::get(netuid).into_iter().map(Compact).collect(),
-            dividends: proportions(&Dividends::<T>::get(netuid)),
-            incentives: proportions(&Incentive::<T>::get(index)),
-            consensus: proportions(&Consensus::<T>::get(netuid)),
-            trust: zeros.clone(),
-            rank: zeros,
+            dividends: proportions(Dividends::<T>::get(netuid)),
+            incentives: proportions(Incentive::<T>::get(index)),
+            consensus: proportions(Consensus::<T>::get(netuid)),
+            trust: proportions(vec![PerU16::from_parts(0); n]),
+            rank: vec![Compact(0); n],
             block_at_registration: (0..SubnetworkN::<T>::get(netuid))
                 .map(|uid| BlockAtRegistration::<T>::get(netuid, uid).into())
                 .collect(),
@@ -225,6 +222,10 @@ impl<T: Config> Pallet<T> {
                 .iter()
                 .map(|key| (key.clone(), AlphaDividendsPerSubnet::<T>::get(netuid, key).into()))
                 .collect(),
+            // Registration locks no collateral here.
+            collateral_locked: vec![Compact(AlphaBalance(0)); n],
+            collateral_min: vec![Compact(AlphaBalance(0)); n],
+            collateral_earned: vec![Compact(AlphaBalance(0)); n],
             coldkeys,
             hotkeys,
         })

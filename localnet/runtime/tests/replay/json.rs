@@ -9,7 +9,11 @@ use sp_core::crypto::{AccountId32, Ss58Codec};
 const LARGEST_EXACT: u128 = 1 << 53;
 
 fn integer(value: u128) -> Value {
-    if value < LARGEST_EXACT { json!(u64::try_from(value).unwrap()) } else { json!(value.to_string()) }
+    if value < LARGEST_EXACT {
+        json!(u64::try_from(value).unwrap())
+    } else {
+        json!(value.to_string())
+    }
 }
 
 fn camel(name: &str) -> String {
@@ -33,7 +37,9 @@ pub fn decode(registry: &PortableRegistry, id: u32, bytes: &mut &[u8]) -> Value 
     let ty = registry.resolve(id).unwrap();
     match ty.path.segments.last().map(String::as_str) {
         Some("AccountId32") => {
-            return json!(AccountId32::decode(bytes).unwrap().to_ss58check_with_version(42u16.into()));
+            return json!(
+                AccountId32::decode(bytes).unwrap().to_ss58check_with_version(42u16.into())
+            );
         }
         Some("FixedI128") => return json!(i128::decode(bytes).unwrap().to_string()),
         Some("FixedU128") => return json!(u128::decode(bytes).unwrap().to_string()),
@@ -85,7 +91,11 @@ fn decode_primitive(primitive: &TypeDefPrimitive, bytes: &mut &[u8]) -> Value {
         TypeDefPrimitive::I16 => json!(i16::decode(bytes).unwrap()),
         TypeDefPrimitive::I64 => {
             let value = i64::decode(bytes).unwrap();
-            if value.unsigned_abs() < LARGEST_EXACT as u64 { json!(value) } else { json!(value.to_string()) }
+            if value.unsigned_abs() < LARGEST_EXACT as u64 {
+                json!(value)
+            } else {
+                json!(value.to_string())
+            }
         }
         other => panic!("{other:?}"),
     }
@@ -136,7 +146,9 @@ pub fn encode(registry: &PortableRegistry, id: u32, value: &Value, out: &mut Vec
             let account = AccountId32::from_ss58check(value.as_str().unwrap()).unwrap();
             return account.encode_to(out);
         }
-        Some("FixedI128" | "FixedU128") => return unsigned(value.get("bits").unwrap_or(value)).encode_to(out),
+        Some("FixedI128" | "FixedU128") => {
+            return unsigned(value.get("bits").unwrap_or(value)).encode_to(out);
+        }
         Some("Option") => {
             let TypeDef::Variant(variants) = &ty.type_def else { unreachable!() };
             if value.is_null() {

@@ -17,7 +17,7 @@ use sp_runtime::traits::Header as _;
 use sp_runtime::transaction_validity::{
     InvalidTransaction, TransactionSource, TransactionValidityError,
 };
-use sp_runtime::{BuildStorage, DispatchError, Digest};
+use sp_runtime::{BuildStorage, Digest, DispatchError};
 use std::collections::BTreeMap;
 
 /// Rao in a TAO.
@@ -129,9 +129,15 @@ impl Replay {
         let expected: Vec<&str> =
             step["events"].as_array().unwrap().iter().map(|e| e.as_str().unwrap()).collect();
         if events != expected {
-            let lacking: Vec<_> = expected.iter().filter(|e| !events.contains(&e.to_string())).take(4).collect();
-            let extra: Vec<_> = events.iter().filter(|e| !expected.contains(&e.as_str())).take(4).collect();
-            found.push(format!("events: {} instead of {}; lacking {lacking:?}, extra {extra:?}", events.len(), expected.len()));
+            let lacking: Vec<_> =
+                expected.iter().filter(|e| !events.contains(&e.to_string())).take(4).collect();
+            let extra: Vec<_> =
+                events.iter().filter(|e| !expected.contains(&e.as_str())).take(4).collect();
+            found.push(format!(
+                "events: {} instead of {}; lacking {lacking:?}, extra {extra:?}",
+                events.len(),
+                expected.len()
+            ));
         }
         let block = self.chain.execute_with(|| u64::from(System::block_number()));
         if Some(block) != step["block"].as_u64() {
@@ -170,7 +176,8 @@ impl Replay {
             let (method, netuid) = name.trim_end_matches(')').split_once('(').unwrap();
             let method = method.replace('.', "_");
             let netuid = netuid.parse::<u16>().unwrap().encode();
-            let bytes = self.chain.execute_with(|| runtime::api::dispatch(&method, &netuid)).unwrap();
+            let bytes =
+                self.chain.execute_with(|| runtime::api::dispatch(&method, &netuid)).unwrap();
             let ours = match bytes.len() {
                 8 => u64::decode(&mut bytes.as_slice()).ok(),
                 _ => Option::<u64>::decode(&mut bytes.as_slice()).unwrap(),
@@ -223,17 +230,18 @@ impl Replay {
         let outcome = self.block(Some(extrinsic)).unwrap();
         let result = match outcome {
             Ok(()) => self.sudo_result().unwrap_or_else(|| "Ok".into()),
-            Err(error) => error_name(error),
+            Err(error) => error_name(&self.metadata, error),
         };
         (result, self.events())
     }
 
     fn sudo_result(&mut self) -> Option<String> {
+        let metadata = &self.metadata;
         self.chain.execute_with(|| {
             System::read_events_no_consensus().find_map(|record| match record.event {
-                runtime::RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => {
-                    Some(sudo_result.map_or_else(error_name, |()| "Ok".into()))
-                }
+                runtime::RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(
+                    sudo_result.map_or_else(|error| error_name(metadata, error), |()| "Ok".into()),
+                ),
                 _ => None,
             })
         })
@@ -291,14 +299,30 @@ impl Replay {
     }
 
     /// Makes a block; what applying the extrinsic returned.
-    fn block(&mut self, extrinsic: Option<UncheckedExtrinsic>) -> Option<Result<(), DispatchError>> {
+    fn block(
+        &mut self,
+        extrinsic: Option<UncheckedExtrinsic>,
+    ) -> Option<Result<(), DispatchError>> {
         self.chain.execute_with(|| {
             let number = System::block_number() + 1;
-            let parent = if number == 1 { Default::default() } else { System::block_hash(number - 1) };
-            let parent = if parent == sp_core::H256::zero() { sp_core::H256::repeat_byte(number as u8) } else { parent };
-            let header = runtime::Header::new(number, Default::default(), Default::default(), parent, Digest::default());
+            let parent =
+                if number == 1 { Default::default() } else { System::block_hash(number - 1) };
+            let parent = if parent == sp_core::H256::zero() {
+                sp_core::H256::repeat_byte(number as u8)
+            } else {
+                parent
+            };
+            let header = runtime::Header::new(
+                number,
+                Default::default(),
+                Default::default(),
+                parent,
+                Digest::default(),
+            );
             Executive::initialize_block(&header);
-            let now = RuntimeCall::Timestamp(pallet_timestamp::Call::set { now: u64::from(number) * 12_000 });
+            let now = RuntimeCall::Timestamp(pallet_timestamp::Call::set {
+                now: u64::from(number) * 12_000,
+            });
             Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(now)).unwrap().unwrap();
             let outcome = extrinsic.map(|extrinsic| Executive::apply_extrinsic(extrinsic).unwrap());
             Executive::finalize_block();
@@ -337,7 +361,9 @@ impl Replay {
             while let Some(key) = sp_io::storage::next_key(&next) {
                 let value = sp_io::storage::get(&key).unwrap();
                 next = key;
-                let Some(item) = next.get(..32).and_then(|prefix| items.get(prefix)) else { continue };
+                let Some(item) = next.get(..32).and_then(|prefix| items.get(prefix)) else {
+                    continue;
+                };
                 if item.is_system && item.entry.name != "Account" {
                     continue;
                 }
@@ -367,16 +393,24 @@ fn items(metadata: &RuntimeMetadataV14) -> BTreeMap<Vec<u8>, Item> {
         .collect()
 }
 
-fn show(registry: &PortableRegistry, item: &Item, mut key: &[u8], mut value: &[u8]) -> (String, Value) {
+fn show(
+    registry: &PortableRegistry,
+    item: &Item,
+    mut key: &[u8],
+    mut value: &[u8],
+) -> (String, Value) {
     match &item.entry.ty {
         StorageEntryType::Plain(ty) => {
             (item.name.clone(), json::decode(registry, ty.id, &mut value))
         }
         StorageEntryType::Map { hashers, key: key_ty, value: value_ty } => {
-            let ids: Vec<u32> = match (&registry.resolve(key_ty.id).unwrap().type_def, hashers.len()) {
-                (TypeDef::Tuple(tuple), 2..) => tuple.fields.iter().map(|field| field.id).collect(),
-                _ => vec![key_ty.id],
-            };
+            let ids: Vec<u32> =
+                match (&registry.resolve(key_ty.id).unwrap().type_def, hashers.len()) {
+                    (TypeDef::Tuple(tuple), 2..) => {
+                        tuple.fields.iter().map(|field| field.id).collect()
+                    }
+                    _ => vec![key_ty.id],
+                };
             let parts: Vec<String> = hashers
                 .iter()
                 .zip(ids)
@@ -403,13 +437,19 @@ fn hash_length(hasher: &StorageHasher) -> usize {
     }
 }
 
-fn event_names(registry: &PortableRegistry, metadata: &RuntimeMetadataV14) -> BTreeMap<(u8, u8), String> {
+fn event_names(
+    registry: &PortableRegistry,
+    metadata: &RuntimeMetadataV14,
+) -> BTreeMap<(u8, u8), String> {
     let mut names = BTreeMap::new();
     for pallet in &metadata.pallets {
         let Some(event) = &pallet.event else { continue };
-        let TypeDef::Variant(variants) = &registry.resolve(event.ty.id).unwrap().type_def else { continue };
+        let TypeDef::Variant(variants) = &registry.resolve(event.ty.id).unwrap().type_def else {
+            continue;
+        };
         for variant in &variants.variants {
-            names.insert((pallet.index, variant.index), format!("{}.{}", pallet.name, variant.name));
+            names
+                .insert((pallet.index, variant.index), format!("{}.{}", pallet.name, variant.name));
         }
     }
     names
@@ -433,20 +473,17 @@ fn same(name: &str, ours: &Value, theirs: &Value, slack: u64) -> bool {
     }
 }
 
-fn error_name(error: DispatchError) -> String {
+/// An error as the recordings name it, by the runtime's own metadata.
+fn error_name(metadata: &RuntimeMetadataV14, error: DispatchError) -> String {
     match error {
         DispatchError::Module(module) => {
-            let name = module.message.unwrap_or_default();
-            let pallet = match module.index {
-                0 => "System",
-                5 => "Balances",
-                7 => "SubtensorModule",
-                18 => "Commitments",
-                19 => "AdminUtils",
-                28 => "Swap",
-                _ => "?",
+            let pallet = metadata.pallets.iter().find(|p| p.index == module.index).unwrap();
+            let id = pallet.error.as_ref().unwrap().ty.id;
+            let TypeDef::Variant(errors) = &metadata.types.resolve(id).unwrap().type_def else {
+                unreachable!()
             };
-            format!("{pallet}.{name}")
+            let error = errors.variants.iter().find(|v| v.index == module.error[0]).unwrap();
+            format!("{}.{}", pallet.name, error.name)
         }
         DispatchError::BadOrigin => "BadOrigin".into(),
         DispatchError::Token(error) => format!("Token.{error:?}"),
