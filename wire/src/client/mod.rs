@@ -256,7 +256,7 @@ fn url(endpoint: &Endpoint, path: &str) -> Result<url::Url, AnswerError> {
     let url = url::Url::parse(&format!("http://{}", endpoint.socket()))
         .and_then(|base| base.join(path))
         .map_err(|_| refused())?;
-    let target = &url[url::Position::BeforePath..];
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let here = url.socket_addrs(|| None).is_ok_and(|to| to == [endpoint.socket()]);
     if target == path && here { Ok(url) } else { Err(refused()) }
 }

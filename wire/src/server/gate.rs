@@ -1,6 +1,6 @@
 //! Stands before the routes: nothing unverified in, nothing unsigned out.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -10,12 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use http::{
+    HeaderValue,
+    header::{CONNECTION, CONTENT_ENCODING, TRANSFER_ENCODING},
+};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Body as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::{Caller, Limits, Refusal};
+use super::{Caller, Limits, Peer, Refusal, seats::Standing, strikes::Strikes};
 use crate::{
     admission::Admission,
     answer,
@@ -34,6 +37,7 @@ struct Inner {
     replay: ReplayStore,
     limits: Limits,
     counters: Arc<Counters>,
+    strikes: Strikes,
 }
 
 impl std::fmt::Debug for Gate {
@@ -53,7 +57,8 @@ impl Gate {
         counters: Arc<Counters>,
     ) -> Self {
         let (signer, admission) = (signer.into(), Box::new(admission));
-        Self(Arc::new(Inner { signer, admission, replay, limits, counters }))
+        let strikes = Strikes::default();
+        Self(Arc::new(Inner { signer, admission, replay, limits, counters, strikes }))
     }
 
     /// Puts the gate before every route of `router`, its fallback included. Routes for everybody
@@ -69,7 +74,10 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     match gate.verify(request).await {
         Err(refusal) => {
             gate.counters.refuse(refusal.0);
-            refusal.into_response()
+            // A stranger's connection is not kept.
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
         }
         Ok((caller, request)) => {
             gate.counters.verified.add_one();
@@ -87,9 +95,16 @@ impl Inner {
         let claim = self.hear(&parts)?;
         let body = read(body, &self.limits).await?;
         let target = target(&parts.uri)?;
-        let verified =
-            claim.verify(parts.method.as_str(), target, &body).map_err(|error| refuse(&error))?;
+        let verified = claim.verify(parts.method.as_str(), target, &body).map_err(|error| {
+            if let Some(ip) = ip(&parts) {
+                self.strikes.add(ip, Instant::now());
+            }
+            refuse(&error)
+        })?;
         self.replay.accept(&verified, UnixNanos::now()).map_err(|error| Refusal::from(&error))?;
+        if let Some(standing) = parts.extensions.get::<Standing>() {
+            standing.prove();
+        }
         let caller = Caller { request: verified, body };
         parts.extensions.insert(caller.clone());
         Ok((caller, Request::from_parts(parts, Body::empty())))
@@ -102,6 +117,10 @@ impl Inner {
         let freshness = self.replay.freshness();
         freshness.check(claim.nonce(), UnixNanos::now()).map_err(|error| refuse(&error))?;
         self.admission.admit(&claim.sender())?;
+        let limit = self.limits.bad_signatures_per_ip;
+        if ip(parts).is_some_and(|ip| self.strikes.is_out(ip, limit, Instant::now())) {
+            return Err(Refusal(Code::TooManyFailures));
+        }
         target(&parts.uri)?;
         if parts.headers.contains_key(CONTENT_ENCODING) {
             return Err(Refusal(Code::Encoded));
@@ -138,6 +157,11 @@ impl Inner {
         tracing::warn!(code = code.as_str(), "a handler failed");
         Refusal(code).into_response()
     }
+}
+
+/// Where a request came from, as [`serve`](super::serve) says; `None` behind another server.
+fn ip(parts: &http::request::Parts) -> Option<IpAddr> {
+    parts.extensions.get::<Peer>().map(|peer| peer.0.ip())
 }
 
 fn refuse(error: &AuthError) -> Refusal {

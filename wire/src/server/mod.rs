@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! connection caps → header cap and time → shape, receiver, freshness → admission by hotkey
-//!     → body cap and time → signature → replay → handler → signed answer
+//!     → bad signatures by address → body cap and time → signature → replay → handler → signed answer
 //! ```
 //!
 //! What comes earlier is cheaper: an unknown key costs a header parse, never a body or a curve
@@ -15,7 +15,9 @@
 mod accept;
 mod caller;
 mod gate;
+mod seats;
 mod stall;
+mod strikes;
 
 use std::time::Duration;
 
@@ -26,10 +28,12 @@ pub use gate::Gate;
 /// What a connection and a request may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at a time; one more is closed at once.
+    /// Connections open at a time. For one more, one without a verified request is closed.
     pub connections: usize,
     /// Connections open at a time from one address (one /64 for IPv6).
     pub connections_per_ip: usize,
+    /// Bad signatures from one address before its requests are refused unverified for a while.
+    pub bad_signatures_per_ip: u32,
     /// Time for a request's headers, and for the quiet between requests.
     pub header_time: Duration,
     /// Bytes of request line and headers.
@@ -59,6 +63,7 @@ impl Default for Limits {
         Self {
             connections: 1024,
             connections_per_ip: 128,
+            bad_signatures_per_ip: 64,
             header_time: Duration::from_secs(10),
             header_bytes: 16 * 1024,
             headers: 64,
