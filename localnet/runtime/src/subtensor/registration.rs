@@ -74,8 +74,8 @@ impl<T: Config> Pallet<T> {
 
     /// Lets every network's price fall by one block and starts a new count of registrations.
     pub(crate) fn decay_burns() {
-        let interval = u64::from(AdjustmentInterval::<T>::get(NetUid::ROOT));
-        if Self::now().is_multiple_of(interval) {
+        // Root's epochs never run, so its counter restarts every block once the first falls due.
+        if Self::is_epoch_due(NetUid::ROOT, Self::now()) {
             RegistrationsThisInterval::<T>::insert(NetUid::ROOT, 0);
         }
         // The genesis block's prices stand until the second block.
