@@ -68,7 +68,7 @@ impl Roster {
     }
 
     /// How many may ask; `None` before the first reading.
-    pub fn len(&self) -> Option<usize> {
+    pub fn size(&self) -> Option<usize> {
         self.0.read().as_ref().map(HashSet::len)
     }
 }

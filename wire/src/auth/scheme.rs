@@ -68,7 +68,7 @@ impl FromStr for Scheme {
 
 /// 64 bytes of signature, of either scheme.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Signature(pub [u8; Signature::LEN]);
+pub struct Signature(pub [u8; Self::LEN]);
 
 impl Signature {
     const LEN: usize = 64;

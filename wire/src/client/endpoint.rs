@@ -97,7 +97,7 @@ fn is_public(ip: IpAddr) -> bool {
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     /// (network, prefix length)
     const SPECIAL: [(Ipv4Addr, u32); 15] = [
-        (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
+        (Ipv4Addr::UNSPECIFIED, 8),           // this network
         (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
         (Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT
         (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
@@ -120,8 +120,8 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 /// In the global unicast space, and in none of its parts that are special or carry an IPv4 address
 /// (which would be one more way to spell a private one).
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    /// The only space that is given out to hosts; 64:ff9b::/96, ::ffff:0:0/96, fc00::/7, fe80::/10
-    /// and ff00::/8 are all outside.
+    /// The only space that is given out to hosts; `64:ff9b::/96`, `::ffff:0:0/96`, `fc00::/7`,
+    /// `fe80::/10` and `ff00::/8` are all outside.
     const GLOBAL_UNICAST: (u128, u32) = (0x2000 << 112, 3);
     /// (network, prefix length)
     const SPECIAL: [(u128, u32); 6] = [

@@ -190,7 +190,7 @@ mod tests {
             let mut flipped = good.clone();
             flipped[at] ^= 1;
             assert!(parse(&flipped, Some(BOOT)).is_err(), "byte {at} flipped");
-            let whole_records = at >= HEADER_LEN && (at - HEADER_LEN) % RECORD_LEN == 0;
+            let whole_records = at >= HEADER_LEN && (at - HEADER_LEN).is_multiple_of(RECORD_LEN);
             assert_eq!(parse(&good[..at], Some(BOOT)).is_ok(), whole_records, "cut at {at}");
         }
     }

@@ -136,14 +136,11 @@ impl Inner {
     /// Signs a handler's answer, whatever its status.
     async fn sign(&self, caller: &Caller, response: Response) -> Response {
         let (parts, body) = response.into_parts();
-        match Limited::new(body, self.limits.answer_bytes).collect().await {
-            Ok(body) => self.sealed(caller, parts, body.to_bytes()),
-            Err(_) => {
-                let (parts, body) = self.fail(Code::AnswerTooLarge).into_parts();
-                let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-                self.sealed(caller, parts, body)
-            }
+        if let Ok(body) = Limited::new(body, self.limits.answer_bytes).collect().await {
+            return self.sealed(caller, parts, body.to_bytes());
         }
+        let (parts, _) = self.fail(Code::AnswerTooLarge).into_parts();
+        self.sealed(caller, parts, Bytes::from_static(Code::AnswerTooLarge.body().as_bytes()))
     }
 
     fn sealed(&self, caller: &Caller, mut parts: http::response::Parts, body: Bytes) -> Response {

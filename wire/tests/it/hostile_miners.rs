@@ -37,7 +37,9 @@ const OK: &str = "HTTP/1.1 200 OK\r\n";
 /// Plays a mode until the other side has had enough.
 async fn play(mode: Mode, stream: &mut TcpStream) -> std::io::Result<()> {
     let mut request = [0; 4096];
-    stream.read(&mut request).await?;
+    if stream.read(&mut request).await? == 0 {
+        return Ok(());
+    }
     let say = |text: String| text.into_bytes();
     let (opening, repeated, pause) = match mode {
         Mode::Mute => (vec![], vec![], 10),
@@ -159,7 +161,7 @@ async fn an_answer_of_yesterday_or_of_another_miner_is_no_answer() {
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
-            if stream.read(&mut request).await.is_ok() {
+            if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
                 stream.write_all(&recorded).await.unwrap_or_default();
             }
         }

@@ -23,41 +23,41 @@ use wire::{
     Signer, UnixNanos, auth, client, server, server::Drained,
 };
 
-pub const ECHO: &str = "/v1/echo?a=1";
+pub(crate) const ECHO: &str = "/v1/echo?a=1";
 
-pub fn key(name: &str) -> Signer {
+pub(crate) fn key(name: &str) -> Signer {
     sr25519::Pair::from_string(name, None).unwrap().into()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of an admission")]
-pub fn anyone(_: &chain_metadata::Hotkey) -> Result<(), Denial> {
+pub(crate) fn anyone(_: &chain_metadata::Hotkey) -> Result<(), Denial> {
     Ok(())
 }
 
 /// Minutes of window, so that a slow machine does not make a request stale.
-pub fn patient() -> Freshness {
+pub(crate) fn patient() -> Freshness {
     Freshness { max_age: Duration::from_secs(600), ..Freshness::default() }
 }
 
 /// //Bob's miner, which answers with what it was sent.
-pub struct Miner {
-    pub endpoint: Endpoint,
-    pub counters: Arc<Counters>,
-    pub calls: Arc<AtomicUsize>,
-    pub shutdown: CancellationToken,
-    pub serving: JoinSet<Drained>,
+pub(crate) struct Miner {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) calls: Arc<AtomicUsize>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) serving: JoinSet<Drained>,
 }
 
 impl Miner {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(anyone, ReplayStore::for_new_key(patient()), server::Limits::default()).await
     }
 
-    pub async fn limited(limits: server::Limits) -> Self {
+    pub(crate) async fn limited(limits: server::Limits) -> Self {
         Self::with(anyone, ReplayStore::for_new_key(patient()), limits).await
     }
 
-    pub async fn with(
+    pub(crate) async fn with(
         admission: impl Admission,
         replay: ReplayStore,
         limits: server::Limits,
@@ -67,7 +67,7 @@ impl Miner {
         Self { calls, ..Self::serving(key("//Bob"), echo, admission, replay, limits).await }
     }
 
-    pub async fn serving(
+    pub(crate) async fn serving(
         signer: Signer,
         router: Router,
         admission: impl Admission,
@@ -84,16 +84,16 @@ impl Miner {
         Self { endpoint, counters, calls: Arc::default(), shutdown, serving }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    pub fn socket(&self) -> SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         self.endpoint.socket()
     }
 
     /// Sends bytes on a connection of their own and reads to its end.
-    pub async fn exchange(&self, request: &[u8]) -> Reply {
+    pub(crate) async fn exchange(&self, request: &[u8]) -> Reply {
         let mut stream = TcpStream::connect(self.socket()).await.unwrap();
         // The server may answer and close before it has read everything.
         stream.write_all(request).await.unwrap_or_default();
@@ -106,19 +106,19 @@ async fn echo(State(calls): State<Arc<AtomicUsize>>, caller: Caller) -> bytes::B
     caller.body().clone()
 }
 
-pub fn client_with(limits: client::Limits) -> Client {
+pub(crate) fn client_with(limits: client::Limits) -> Client {
     Client::new(key("//Alice"), limits).unwrap()
 }
 
-pub fn local() -> client::Limits {
+pub(crate) fn local() -> client::Limits {
     client::Limits { network: Network::Local, ..client::Limits::default() }
 }
 
 /// The whole of what a server wrote on a connection.
-pub struct Reply(pub Vec<u8>);
+pub(crate) struct Reply(pub(crate) Vec<u8>);
 
 impl Reply {
-    pub async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         // A reset after the answer is an end too.
         stream.read_to_end(&mut bytes).await.unwrap_or_default();
@@ -126,12 +126,12 @@ impl Reply {
     }
 
     /// 0 when the connection ended without an answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         let text = String::from_utf8_lossy(&self.0);
         text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
     }
 
-    pub fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
     }
@@ -139,20 +139,20 @@ impl Reply {
 
 /// A request as it goes on the wire, in parts that a test can spoil.
 #[derive(Clone)]
-pub struct RawRequest {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Vec<u8>,
+pub(crate) struct RawRequest {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl RawRequest {
     /// //Alice asks //Bob, now.
-    pub fn signed(body: &[u8]) -> Self {
+    pub(crate) fn signed(body: &[u8]) -> Self {
         Self::signed_at(UnixNanos::now(), body)
     }
 
-    pub fn signed_at(nonce: UnixNanos, body: &[u8]) -> Self {
+    pub(crate) fn signed_at(nonce: UnixNanos, body: &[u8]) -> Self {
         let bob = key("//Bob").hotkey();
         let (headers, _) = auth::sign(&key("//Alice"), "POST", ECHO, body, Some(&bob), nonce);
         Self {
@@ -163,12 +163,12 @@ impl RawRequest {
         }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub fn head(&self) -> Vec<u8> {
+    pub(crate) fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
@@ -177,7 +177,7 @@ impl RawRequest {
         bytes
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head();
         bytes.extend(format!("content-length: {}\r\n\r\n", self.body.len()).into_bytes());
         bytes.extend(&self.body);
