@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RAYON_NUM_THREADS=1 cargo run --release -p inference --example train_tiny -- \
-//!     --out models/tiny --seed 1 --minutes 30
+//!     --out models/tiny --seed 1 --steps 4000 --until 2000
 //! ```
 //!
 //! Writes `tokenizer.json`, `config.json` and `model.safetensors` (bf16), then loads them as any
@@ -13,10 +13,7 @@ mod data;
 mod net;
 mod report;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
@@ -31,12 +28,12 @@ struct Args {
     /// Seed of the text and of the initial weights.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Stop after so many minutes, whatever the steps.
-    #[arg(long, default_value_t = 30)]
-    minutes: u64,
     /// Steps of the learning-rate schedule.
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 4000)]
     steps: usize,
+    /// Stop after so many of them: a model that has learnt all of it ranks no miners.
+    #[arg(long, default_value_t = 2000)]
+    until: usize,
     /// Only report on the model in `--out`.
     #[arg(long)]
     report: bool,
@@ -71,7 +68,7 @@ fn train(args: &Args) -> Result<()> {
     )?;
     let started = Instant::now();
     let mut smooth = None;
-    for step in 0..args.steps {
+    for step in 0..args.until.min(args.steps) {
         optimizer.set_learning_rate(rate(step, args.steps));
         let loss = net.loss(&text.batch(BATCH)?)?;
         optimizer.backward_step(&loss)?;
@@ -85,9 +82,6 @@ fn train(args: &Args) -> Result<()> {
                 step + 1,
                 started.elapsed().as_secs_f32()
             );
-        }
-        if started.elapsed() > Duration::from_secs(60 * args.minutes) {
-            break;
         }
     }
     net.save(&args.out)
