@@ -208,7 +208,7 @@ pub mod pallet {
         ) -> DispatchResult {
             ensure_none(origin)?;
             // The author signed the pulses itself, see the crate's text.
-            drop(signature);
+            let _ = signature;
             let mut last = LastStoredRound::<T>::get();
             let mut rounds = Vec::with_capacity(pulses_payload.pulses.len());
             for pulse in pulses_payload.pulses {
