@@ -9,6 +9,7 @@
 //! pay, weigh  worth ─► shares ─► the weights that the chain takes
 //!
 //! yuma      stake, weights, bonds ─► consensus, incentive, dividends, bonds   (the chain's epoch)
+//! preview   my weights, before the epoch ─► my trust and dividends; after it, what differed
 //! emission  issuance, prices, pots ─► who is paid how much alpha and tao      (the chain's coinbase)
 //! swap      the pool that prices alpha in tao                                 (the chain's AMM)
 //! variants  what differs between runtime versions, as data
@@ -21,6 +22,7 @@ pub mod estimators;
 pub mod evidence;
 pub mod fixed;
 pub mod pay;
+pub mod preview;
 pub mod swap;
 pub mod variants;
 pub mod weigh;

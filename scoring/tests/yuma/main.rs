@@ -3,4 +3,5 @@
 
 mod equal;
 mod golden;
+mod laws;
 mod math;
