@@ -166,10 +166,14 @@ impl Estimator {
                 ema.observe(mean, *score);
             }
             (Self::Sprt(sprt), State::Test(test), Evidence::Matches(matches)) => {
-                matches.iter().for_each(|matched| sprt.observe(test, *matched, epoch));
+                for matched in matches {
+                    sprt.observe(test, *matched, epoch);
+                }
             }
             (Self::EProcess(process), State::Wealth(wealth), Evidence::Margins(margins)) => {
-                margins.iter().for_each(|margin| process.observe(wealth, *margin));
+                for margin in margins {
+                    process.observe(wealth, *margin);
+                }
             }
             _ => {
                 let (wanted, given) = (self.takes(), evidence.kind());

@@ -107,7 +107,9 @@ fn normalised(mut shares: Vec<f64>) -> Option<Vec<f64>> {
     if total <= 0.0 {
         return None;
     }
-    shares.iter_mut().for_each(|share| *share /= total);
+    for share in &mut shares {
+        *share /= total;
+    }
     Some(shares)
 }
 

@@ -1,4 +1,4 @@
-//! A 32-byte BLAKE2b digest that reads and prints as hexadecimal.
+//! A 32-byte `BLAKE2b` digest that reads and prints as hexadecimal.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest as _};
 use serde::{Deserialize, Serialize};
 
-/// BLAKE2b-256 of some bytes under a domain label; printed as 64 hexadecimal digits.
+/// `BLAKE2b`-256 of some bytes under a domain label; printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 32]);

@@ -1,4 +1,4 @@
-//! The only randomness a rule has: BLAKE2b in counter mode, keyed by the beacon.
+//! The only randomness a rule has: `BLAKE2b` in counter mode, keyed by the beacon.
 //!
 //! Everyone who knows the block hash and the two hotkeys can draw the same task again; nobody knows
 //! it before that block exists.
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// A stream of pseudo-random numbers: block `i` is BLAKE2b-256(key ‖ i as u64 LE), read as four
+/// A stream of pseudo-random numbers: block `i` is `BLAKE2b-256(key ‖ i as u64 LE)`, read as four
 /// little-endian `u64`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prf {

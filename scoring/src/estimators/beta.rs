@@ -76,13 +76,14 @@ impl Beta {
             return None;
         }
         let (a, b) = (self.prior_passed + trials.passed, self.prior_failed + trials.failed);
-        let low = self.quantile(a, b, 1.0 - self.confidence)?;
-        let high = self.quantile(a, b, self.confidence)?;
+        let low = quantile(a, b, 1.0 - self.confidence)?;
+        let high = quantile(a, b, self.confidence)?;
         Some(Estimate { value: low, mean: snap(a / (a + b)), low, high, samples: trials.samples })
     }
+}
 
-    fn quantile(&self, a: f64, b: f64, q: f64) -> Option<f64> {
-        let quantile = BetaDistribution::new(a, b).ok()?.inverse_cdf(q);
-        (0.0..=1.0).contains(&quantile).then(|| snap(quantile))
-    }
+/// The q-quantile of Beta(a, b).
+fn quantile(a: f64, b: f64, q: f64) -> Option<f64> {
+    let quantile = BetaDistribution::new(a, b).ok()?.inverse_cdf(q);
+    (0.0..=1.0).contains(&quantile).then(|| snap(quantile))
 }

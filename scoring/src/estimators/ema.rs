@@ -25,12 +25,12 @@ pub struct Smoothed {
 }
 
 impl Ema {
-    pub(super) fn check(&self) -> Result<(), ParameterError> {
+    pub(super) fn check(self) -> Result<(), ParameterError> {
         let valid = self.alpha > 0.0 && self.alpha <= 1.0;
         within("ema", "alpha", self.alpha, valid, "a number within (0, 1]")
     }
 
-    pub(super) fn observe(&self, state: &mut Smoothed, score: Grade) {
+    pub(super) fn observe(self, state: &mut Smoothed, score: Grade) {
         if state.samples == 0 {
             state.mean = score.get();
         } else {

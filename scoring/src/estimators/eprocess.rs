@@ -35,18 +35,18 @@ pub struct Wealth {
 }
 
 impl EProcess {
-    pub(super) fn check(&self) -> Result<(), ParameterError> {
+    pub(super) fn check(self) -> Result<(), ParameterError> {
         let valid = self.alpha > 0.0 && self.alpha < 1.0;
         within("e_process", "alpha", self.alpha, valid, "a number between 0 and 1")
     }
 
     /// ln K at which the claim is accepted, nats.
-    pub fn accepts_at(&self) -> f64 {
+    pub fn accepts_at(self) -> f64 {
         -libm::log(self.alpha)
     }
 
     /// Takes one margin in.
-    pub fn observe(&self, wealth: &mut Wealth, margin: Margin) {
+    pub fn observe(self, wealth: &mut Wealth, margin: Margin) {
         let x = margin.get();
         wealth.log += libm::log1p(wealth.bet() * x);
         wealth.peak = wealth.peak.max(wealth.log);
@@ -55,11 +55,11 @@ impl EProcess {
         wealth.samples += 1;
     }
 
-    pub(super) fn verdict(&self, wealth: &Wealth) -> Verdict {
+    pub(super) fn verdict(self, wealth: &Wealth) -> Verdict {
         if wealth.peak >= self.accepts_at() { Verdict::Pass } else { Verdict::NoEvidence }
     }
 
-    pub(super) fn estimate(&self, wealth: &Wealth) -> Option<Estimate> {
+    pub(super) fn estimate(self, wealth: &Wealth) -> Option<Estimate> {
         if wealth.samples == 0 {
             return None;
         }

@@ -8,6 +8,8 @@ use super::measurement::Answer;
 use crate::manifest::ManifestError;
 use crate::world::grammar::ANSWER_MAX;
 
+const _: () = assert!(ANSWER_MAX + 1 == 25, "the least `max_tokens`");
+
 /// The rule's own parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,8 +46,9 @@ pub struct ParamsError {
     pub wanted: &'static str,
 }
 
-/// Bounds of `max_tokens`: a byte-level model needs one token a byte of the longest answer.
-const MAX_TOKENS: std::ops::RangeInclusive<u32> = 1 + ANSWER_MAX as u32..=4096;
+/// Bounds of `max_tokens`: a byte-level model needs one token a byte of the longest answer, and one to
+/// end it.
+const MAX_TOKENS: std::ops::RangeInclusive<u32> = 25..=4096;
 
 impl Params {
     pub(super) fn check(&self) -> Result<(), ParamsError> {

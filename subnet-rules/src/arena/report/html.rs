@@ -1,7 +1,5 @@
 //! The report as one self-contained page: tables, and plots in SVG.
 
-use std::fmt::Write as _;
-
 use super::Report;
 use crate::arena::cast::Kind;
 use crate::arena::season::Season;
@@ -87,14 +85,9 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn actors(report: &Report) -> String {
-    let mut rows = String::from(
-        "<table><tr><th>who<th>count<th>share<th>per identity<th>convicted<th>median epoch</tr>",
-    );
-    for actor in &report.actors {
+    let row = |actor: &super::Actor| {
         let epoch = actor.median_epoch_convicted.map(|epoch| epoch.to_string());
-        // Writing to a String does not fail.
-        let _ = write!(
-            rows,
+        format!(
             "<tr><td>{}<td class=n>{}<td class=n>{:.4}<td class=n>{:.4}<td class=n>{}<td class=n>{}</tr>",
             actor.kind,
             actor.count,
@@ -102,9 +95,14 @@ fn actors(report: &Report) -> String {
             actor.share_per_identity,
             actor.convicted,
             epoch.unwrap_or_default(),
-        );
-    }
-    rows + "</table>"
+        )
+    };
+    let rows: Vec<_> = report.actors.iter().map(row).collect();
+    format!(
+        "<table><tr><th>who<th>count<th>share<th>per identity<th>convicted<th>median epoch</tr>\
+         {}</table>",
+        rows.concat()
+    )
 }
 
 fn verdicts(report: &Report) -> String {
@@ -123,7 +121,7 @@ fn verdicts(report: &Report) -> String {
 
 fn plot(title: &str, plots: &Plots, of: fn(&Curve) -> &[f64]) -> String {
     let curves: String = plots.0.iter().map(|curve| line(of(curve), colour(curve.kind))).collect();
-    let names: String = plots
+    let names: Vec<_> = plots
         .0
         .iter()
         .map(|curve| {
@@ -134,6 +132,7 @@ fn plot(title: &str, plots: &Plots, of: fn(&Curve) -> &[f64]) -> String {
         "<h2>{title}</h2><svg viewBox=\"0 -4 {WIDTH} {h}\" width=\"100%\" role=\"img\" \
          aria-label=\"{title}\"><path d=\"M0 0V{HEIGHT}H{WIDTH}\" fill=\"none\" stroke=\"#999\"/>\
          {curves}</svg><p>{names}</p>",
+        names = names.concat(),
         h = HEIGHT + 8.0
     )
 }
@@ -145,13 +144,13 @@ fn colour(kind: Kind) -> &'static str {
 /// A polyline of values within 0..=1.
 fn line(values: &[f64], colour: &str) -> String {
     let step = values.len().div_ceil(POINTS).max(1);
-    let mut points = String::new();
-    for (at, value) in values.iter().enumerate().step_by(step) {
+    let point = |(at, value): (usize, &f64)| {
         #[expect(clippy::cast_precision_loss, reason = "epochs are far below 2^53")]
         let x = WIDTH * at as f64 / values.len().max(2) as f64;
         let y = HEIGHT * (1.0 - value.clamp(0.0, 1.0));
-        // Writing to a String does not fail.
-        let _ = write!(points, "{x:.1},{y:.1} ");
-    }
+        format!("{x:.1},{y:.1}")
+    };
+    let points: Vec<_> = values.iter().enumerate().step_by(step).map(point).collect();
+    let points = points.join(" ");
     format!("<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>")
 }

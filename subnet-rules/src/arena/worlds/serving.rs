@@ -123,14 +123,16 @@ impl Serving {
         let params = self.rule.params();
         let allowed_ms = u64::from(params.allowed_base_ms)
             + u64::from(params.allowed_per_token_ms) * tokens as u64;
-        let load = who.siblings as f64 * PACE * (1.0 + JITTER * self.prf.normal());
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "seconds in microseconds, and a load above 0"
         )]
-        let taken = (allowed_ms as f64 * 1000.0 * load.max(0.0)) as u64;
+        let taken = {
+            let load = who.siblings as f64 * PACE * (1.0 + JITTER * self.prf.normal());
+            (allowed_ms as f64 * 1000.0 * load.max(0.0)) as u64
+        };
         taken
     }
 
@@ -160,9 +162,9 @@ impl Serving {
         self.work.1 += tokens.len() as u64;
         let stopped = completion.stopped;
         Measurement::Answered(Answer {
+            stopped,
             checks,
             reference,
-            stopped,
             ..answer(tokens, text, total_us)
         })
     }

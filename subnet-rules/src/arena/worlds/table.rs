@@ -81,7 +81,9 @@ impl TableModel {
         let mut exact: Rows = Vec::with_capacity(CONTEXTS);
         for _ in 0..CONTEXTS {
             let mut row = [0.0; VOCABULARY];
-            row.iter_mut().for_each(|logit| *logit = LOGIT_SPREAD * prf.normal() / temperature);
+            for logit in &mut row {
+                *logit = LOGIT_SPREAD * prf.normal() / temperature;
+            }
             row[END as usize] = END_LOGIT / temperature;
             exact.push(row);
         }
@@ -155,7 +157,7 @@ fn gumbel(seed: u64, position: u32, token: usize) -> f64 {
     -libm::log(-libm::log(uniform))
 }
 
-/// The finaliser of SplitMix64: a fast, well mixed hash of a word.
+/// The finaliser of `SplitMix64`: a fast, well mixed hash of a word.
 pub(super) fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
