@@ -1,6 +1,6 @@
 //! No request is accepted twice, not even by the next process.
 //!
-//! Within a process each caller has a [`Window`](window::Window) of nonces. Between processes there
+//! Within a process each caller has a sliding window of nonces. Between processes there
 //! is either a journal (the nonces survive a kill) or a floor: a process that does not know what
 //! its predecessor accepted refuses every nonce that the predecessor could have, which is all up to
 //! its own start plus the protocol's allowance for clocks that run ahead.
@@ -394,6 +394,32 @@ mod tests {
         for nonce in [first, first + past_compaction - 1] {
             let replay = next.accept(&request(1, UnixNanos(nonce)), at(3));
             assert!(matches!(replay, Err(ReplayError::Replayed { .. })));
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        /// Whatever the order, the clock and the restarts.
+        #[test]
+        fn nothing_is_accepted_twice(
+            steps in proptest::collection::vec((1u8..4, 0u64..60, 0u64..40, 0u8..16), 1..120)
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("replay");
+            let open = |now| {
+                let limits = ReplayLimits { callers: 2, nonces_per_caller: 8 };
+                ReplayStore::open(&path, now, Freshness::default()).unwrap().with_limits(limits)
+            };
+            let mut store = open(START);
+            let mut accepted = std::collections::HashSet::new();
+            for (caller, nonce, now, restart) in steps {
+                if restart == 0 {
+                    store = open(at(now));
+                }
+                if store.accept(&request(caller, at(nonce)), at(now)).is_ok() {
+                    proptest::prop_assert!(accepted.insert((caller, nonce)));
+                }
+            }
         }
     }
 }
