@@ -1,7 +1,7 @@
 //! Bonds and dividends in passes over rows.
 
 use super::arith::{self, Divisor, LANES, ONE, mul};
-use super::csr::Csr;
+use super::csr::{Csr, Entries, held_bonds};
 use crate::fixed::{I32F32, ZERO};
 use crate::variants::Rules;
 use crate::yuma::plain::bonds::{bonds_alpha, liquid_source};
@@ -30,18 +30,18 @@ impl Bonding<'_> {
         bought: Csr<u64>,
         incentive: &[I32F32],
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
-        let held = Csr::of_bonds(self.input);
+        let held = held_bonds(self.input);
         let incentive: Vec<u64> = incentive.iter().copied().map(arith::bits).collect();
         match self.input.params.yuma3 {
-            true => self.yuma3(&bought, &held, &incentive),
+            true => self.yuma3(bought, &held, &incentive),
             false => self.classic(bought, &held, &incentive),
         }
     }
 
     fn yuma3(
         &self,
-        bought: &Csr<u64>,
-        held: &Csr<u16>,
+        bought: Csr<u64>,
+        held: &[Entries<'_>],
         incentive: &[u64],
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
         let params = &self.input.params;
@@ -78,16 +78,20 @@ impl Bonding<'_> {
     fn classic(
         &self,
         mut bought: Csr<u64>,
-        held: &Csr<u16>,
+        held: &[Entries<'_>],
         incentive: &[u64],
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
         for (row, stake) in self.stake.iter().enumerate() {
             bought.row_mut(row).1.iter_mut().for_each(|value| *value = mul(*value, *stake));
         }
-        let by: Vec<(Divisor, Divisor)> =
-            divisors(&bought).into_iter().zip(divisors(held)).collect();
+        let mut held_sums = vec![0; incentive.len()];
+        for (about, bond) in held.iter().flat_map(|row| row.iter()) {
+            held_sums[usize::from(*about)] += u64::from(*bond);
+        }
+        let held_by = held_sums.into_iter().map(Divisor::new);
+        let by: Vec<(Divisor, Divisor)> = divisors(&bought).into_iter().zip(held_by).collect();
         let mut bonds = average(
-            &bought,
+            bought,
             held,
             self.alpha(),
             |column, new| by[column].0.quotient(new),
@@ -142,30 +146,13 @@ impl Bonding<'_> {
     }
 }
 
-/// A matrix whose columns can be summed.
-trait Cells {
-    fn bits(self) -> u64;
-}
-
-impl Cells for u64 {
-    fn bits(self) -> u64 {
-        self
-    }
-}
-
-impl Cells for u16 {
-    fn bits(self) -> u64 {
-        self.into()
-    }
-}
-
 /// Each column's sum, to divide by.
-fn divisors<T: Copy + Cells>(matrix: &Csr<T>) -> Vec<Divisor> {
+fn divisors(matrix: &Csr<u64>) -> Vec<Divisor> {
     let mut sums = vec![0; matrix.rows()];
     for row in 0..matrix.rows() {
         let (columns, values) = matrix.row(row);
         for (column, value) in columns.iter().zip(values) {
-            sums[usize::from(*column)] += value.bits();
+            sums[usize::from(*column)] += value;
         }
     }
     sums.into_iter().map(Divisor::new).collect()
@@ -175,8 +162,8 @@ fn divisors<T: Copy + Cells>(matrix: &Csr<T>) -> Vec<Divisor> {
 /// zero.
 #[inline]
 fn average(
-    new: &Csr<u64>,
-    old: &Csr<u16>,
+    mut new: Csr<u64>,
+    old: &[Entries<'_>],
     alpha: u64,
     new_value: impl Fn(usize, u64) -> u64,
     old_value: impl Fn(usize, u16) -> u64,
@@ -184,46 +171,51 @@ fn average(
     let keep = ONE - alpha;
     let bought = |column: u16, new: u64| mul(alpha, new_value(column.into(), new));
     let kept = |column: u16, old: u16| mul(keep, old_value(column.into(), old));
-    let mut averaged = Csr::with_capacity(new.rows(), new.cells().max(old.cells()));
-    for row in 0..new.rows() {
-        let ((columns, new), (old_columns, old)) = (new.row(row), old.row(row));
-        if columns == old_columns {
-            let cells = columns.iter().zip(new.iter().zip(old));
-            let values = cells.map(|(at, (new, old))| bought(*at, *new) + kept(*at, *old));
-            averaged.extend(columns.iter().copied(), values);
-        } else {
-            for_each_pair((columns, new), (old_columns, old), |at, new, old| {
-                let bought = new.map_or(0, |new| bought(at, new));
-                averaged.push(at, bought + old.map_or(0, |old| kept(at, old)));
-            });
+    let alike = |(row, old): (usize, &Entries<'_>)| {
+        let columns = new.row(row).0;
+        columns.len() == old.len()
+            && columns.iter().zip(&**old).fold(true, |alike, (a, (b, _))| alike & (a == b))
+    };
+    // Where each validator lists whom it holds, as most do, the new matrix becomes the average.
+    if old.iter().enumerate().all(alike) {
+        for (row, old) in old.iter().enumerate() {
+            let (columns, values) = new.row_mut(row);
+            for ((column, value), (_, old)) in columns.iter().zip(values).zip(&**old) {
+                *value = bought(*column, *value) + kept(*column, *old);
+            }
         }
+        return new;
+    }
+    let cells = old.iter().map(|row| row.len()).sum();
+    let mut averaged = Csr::with_capacity(new.rows(), new.cells().max(cells));
+    for (row, old) in old.iter().enumerate() {
+        for_each_pair(new.row(row), old, |at, new, old| {
+            let bought = new.map_or(0, |new| bought(at, new));
+            averaged.push(at, bought + old.map_or(0, |old| kept(at, old)));
+        });
         averaged.end_row();
     }
     averaged
 }
 
-/// A row as it is stored in a matrix: columns and values.
-type RowOf<'a, T> = (&'a [u16], &'a [T]);
-
 /// Visits the columns that either row lists, ascending, with what each holds there.
-#[inline]
 fn for_each_pair(
-    (new_columns, new_values): RowOf<'_, u64>,
-    (old_columns, old_values): RowOf<'_, u16>,
+    (columns, values): (&[u16], &[u64]),
+    old: &[(u16, u16)],
     mut visit: impl FnMut(u16, Option<u64>, Option<u16>),
 ) {
     let (mut i, mut j) = (0, 0);
-    while i < new_columns.len() && j < old_columns.len() {
-        let (a, b) = (new_columns[i], old_columns[j]);
-        visit(a.min(b), (a <= b).then(|| new_values[i]), (b <= a).then(|| old_values[j]));
+    while i < columns.len() && j < old.len() {
+        let (a, (b, held)) = (columns[i], old[j]);
+        visit(a.min(b), (a <= b).then(|| values[i]), (b <= a).then_some(held));
         i += usize::from(a <= b);
         j += usize::from(b <= a);
     }
-    for (column, new) in new_columns[i..].iter().zip(&new_values[i..]) {
+    for (column, new) in columns[i..].iter().zip(&values[i..]) {
         visit(*column, Some(*new), None);
     }
-    for (column, old) in old_columns[j..].iter().zip(&old_values[j..]) {
-        visit(*column, None, Some(*old));
+    for (column, held) in &old[j..] {
+        visit(*column, None, Some(*held));
     }
 }
 
@@ -235,26 +227,29 @@ struct Bond {
     held: u64,
 }
 
-/// The moving average at each bond's own rate, of the cells that the new row lists.
-fn average_per_bond(new: &Csr<u64>, old: &Csr<u16>, alphas: &Alphas<'_>) -> Csr<u64> {
-    let mut averaged = Csr::with_capacity(new.rows(), new.cells());
-    let mut row_bonds: Vec<Bond> = Vec::new();
-    for row in 0..new.rows() {
-        row_bonds.clear();
-        for_each_pair(new.row(row), old.row(row), |column, new, old| {
-            if let Some(weight) = new {
-                row_bonds.push(Bond { column, weight, held: old.map_or(0, arith::proportion) });
+/// The moving average at each bond's own rate, of the cells that the new row lists; cells may be
+/// zero.
+fn average_per_bond(mut new: Csr<u64>, old: &[Entries<'_>], alphas: &Alphas<'_>) -> Csr<u64> {
+    for (row, old) in old.iter().enumerate() {
+        let (columns, values) = new.row_mut(row);
+        let mut old = old.iter().peekable();
+        let lanes = columns.chunks(LANES).zip(values.chunks_mut(LANES));
+        for (columns, values) in lanes {
+            let mut bonds = [Bond::default(); LANES];
+            for ((bond, column), weight) in bonds.iter_mut().zip(columns).zip(&*values) {
+                while old.next_if(|(about, _)| about < column).is_some() {}
+                let held = old.next_if(|(about, _)| about == column);
+                let held = held.map_or(0, |(_, held)| arith::proportion(*held));
+                *bond = Bond { column: *column, weight: *weight, held };
             }
-        });
-        for lanes in row_bonds.chunks(LANES) {
-            for (bond, alpha) in lanes.iter().zip(alphas.of(lanes)) {
+            let bonds = &bonds[..columns.len()];
+            for ((value, bond), alpha) in values.iter_mut().zip(bonds).zip(alphas.of(bonds)) {
                 let kept = mul(ONE - alpha, bond.held);
-                averaged.push(bond.column, (kept + mul(alpha, bond.weight)).min(ONE));
+                *value = (kept + mul(alpha, bond.weight)).min(ONE);
             }
         }
-        averaged.end_row();
     }
-    averaged
+    new
 }
 
 /// Liquid alpha's parameters as raw bits: see [`crate::yuma::math::liquid_alpha`].

@@ -1,7 +1,12 @@
 //! Matrices by row: columns ascending, one value each.
 
+use std::borrow::Cow;
+
 use super::arith::Divisor;
 use crate::yuma::{EpochInput, Row};
+
+/// Stored entries of a row, `(uid, value)`, uids ascending.
+pub(super) type Entries<'a> = Cow<'a, [(u16, u16)]>;
 
 /// A sparse n × n matrix, rows by uid one after another.
 #[derive(Debug, Default)]
@@ -107,7 +112,9 @@ impl Csr<u64> {
                 let itself = row.get(own).is_some_and(|(about, _)| usize::from(*about) == uid);
                 let after = own + usize::from(itself && !owner);
                 for part in [&row[..own], &row[after..]] {
-                    newcomers.extend_known(&mut matrix, part, known, u64::from);
+                    let part = newcomers.known(part, known);
+                    let weights = part.iter().map(|(_, weight)| u64::from(*weight));
+                    matrix.extend(part.iter().map(|(about, _)| *about), weights);
                 }
             }
             matrix.end_row();
@@ -124,21 +131,14 @@ impl Csr<u64> {
     }
 }
 
-impl Csr<u16> {
-    /// The stored bonds that count: not about neurons that registered since they were stored.
-    pub(super) fn of_bonds(input: &EpochInput) -> Self {
-        let neurons = &input.neurons;
-        let newcomers = Newcomers::of(input);
-        let known = input.bonds_cutoff().checked_sub(1);
-        let cells = neurons.iter().map(|neuron| neuron.bonds.len()).sum();
-        let mut matrix = Self::with_capacity(neurons.len(), cells);
-        for neuron in neurons {
-            let row = below(&neuron.bonds, neurons.len());
-            newcomers.extend_known(&mut matrix, row, known, |bond| bond);
-            matrix.end_row();
-        }
-        matrix
-    }
+/// The stored bonds that count, rows by uid: not about neurons that registered since they were
+/// stored.
+pub(super) fn held_bonds(input: &EpochInput) -> Vec<Entries<'_>> {
+    let newcomers = Newcomers::of(input);
+    let known = input.bonds_cutoff().checked_sub(1);
+    let neurons = &input.neurons;
+    let known_to = |bonds| newcomers.known(below(bonds, neurons.len()), known);
+    neurons.iter().map(|neuron| known_to(&neuron.bonds)).collect()
 }
 
 /// When each uid was taken, to drop entries about neurons that a row cannot know.
@@ -155,25 +155,14 @@ impl Newcomers {
         Self { registered, newest }
     }
 
-    /// Appends the entries about neurons that registered by block `known`; none if that is `None`.
-    fn extend_known<T: Copy>(
-        &self,
-        matrix: &mut Csr<T>,
-        row: &[(u16, u16)],
-        known: Option<u64>,
-        value: impl Fn(u16) -> T,
-    ) {
-        let Some(known) = known else { return };
+    /// The entries about neurons that registered by block `known`; none if that is `None`.
+    fn known<'a>(&self, row: &'a [(u16, u16)], known: Option<u64>) -> Entries<'a> {
+        let Some(known) = known else { return Cow::Borrowed(&[]) };
         if self.newest <= known {
-            let columns = row.iter().map(|(about, _)| *about);
-            matrix.extend(columns, row.iter().map(|(_, entry)| value(*entry)));
-            return;
+            return Cow::Borrowed(row);
         }
-        for (about, entry) in row {
-            if self.registered[usize::from(*about)] <= known {
-                matrix.push(*about, value(*entry));
-            }
-        }
+        let by_then = |(about, _): &&(u16, u16)| self.registered[usize::from(*about)] <= known;
+        row.iter().filter(by_then).copied().collect()
     }
 }
 
