@@ -14,6 +14,8 @@
 //!
 //! So an answer can be neither altered, nor moved to another request, caller or miner, nor repeated
 //! tomorrow. No other header of an answer is signed, so none may change how its body is read.
+//!
+//! The signature is a header, or, when the body is sent while it is made, a trailer.
 
 use chain_metadata::Hotkey;
 use http::{HeaderMap, HeaderValue};
@@ -43,11 +45,20 @@ pub enum AnswerSignatureError {
     Wrong,
 }
 
-fn payload(scheme: Scheme, request: &Verified, status: u16, body: &[u8], miner: &str) -> Vec<u8> {
+/// sha256 of an answer's body.
+pub(crate) type BodyDigest = [u8; 32];
+
+fn payload(
+    scheme: Scheme,
+    request: &Verified,
+    status: u16,
+    body: BodyDigest,
+    miner: &str,
+) -> Vec<u8> {
     let nonce = request.nonce.to_string();
     let digest = request.digest.to_string();
     let status = status.to_string();
-    let body = hex::encode(Sha256::digest(body));
+    let body = hex::encode(body);
     [PROTOCOL, scheme.name(), &nonce, &digest, &status, &body, miner].join("\n").into_bytes()
 }
 
@@ -58,6 +69,17 @@ pub fn seal(
     request: &Verified,
     status: u16,
     body: &[u8],
+) {
+    seal_digest(headers, signer, request, status, Sha256::digest(body).into());
+}
+
+/// As [`seal`], to headers or to trailers, when the body is gone already.
+pub(crate) fn seal_digest(
+    headers: &mut HeaderMap,
+    signer: &Signer,
+    request: &Verified,
+    status: u16,
+    body: BodyDigest,
 ) {
     let scheme = signer.scheme();
     let signed = payload(scheme, request, status, body, signer.address());
@@ -82,6 +104,17 @@ pub fn check(
     request: &Verified,
     status: u16,
     body: &[u8],
+) -> Result<(), AnswerSignatureError> {
+    check_digest(headers, miner, request, status, Sha256::digest(body).into())
+}
+
+/// As [`check`], with the headers and trailers of an answer together.
+pub(crate) fn check_digest(
+    headers: &HeaderMap,
+    miner: &Hotkey,
+    request: &Verified,
+    status: u16,
+    body: BodyDigest,
 ) -> Result<(), AnswerSignatureError> {
     let scheme = match once(headers, HEADER_CRYPTO)? {
         None => Scheme::Sr25519,

@@ -26,8 +26,8 @@ pub mod server;
 
 pub use admission::{Admission, Denial, Roster};
 pub use auth::{Freshness, Signer, UnixNanos};
-pub use client::{Answer, AnswerError, Client, Endpoint, Network, Question, Timing};
+pub use client::{Answer, AnswerError, AnswerStream, Client, Endpoint, Network, Question, Timing};
 pub use lock::HotkeyLock;
 pub use metrics::{Code, Counters};
 pub use replay::ReplayStore;
-pub use server::{Caller, Gate, Refusal, serve};
+pub use server::{Caller, Gate, Refusal, Streamed, serve};

@@ -6,26 +6,24 @@
 mod endpoint;
 mod error;
 mod fan_out;
+mod stream;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chain_metadata::Hotkey;
 use http::{
-    HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
+    HeaderValue, Method,
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, TE},
 };
-use tokio::time::timeout;
 
 pub use endpoint::{AddressError, Endpoint, Network};
 pub use error::AnswerError;
 pub use fan_out::{Outcome, Question};
+pub use stream::AnswerStream;
+use stream::Clock;
 
 use crate::{
-    answer,
     auth::{NonceSource, Signer, Verified, sign},
     generate::{self, GenerateReply, GenerateRequest},
 };
@@ -176,6 +174,19 @@ impl Client {
         Ok((answer.message()?, answer))
     }
 
+    /// Posts as [`Client::post`], and hands out the answer as it comes.
+    ///
+    /// # Errors
+    /// Why there is no answer with status 200 by the deadline.
+    pub async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<AnswerStream, AnswerError> {
+        self.open(Method::POST, endpoint, path, body.into()).await
+    }
+
     async fn ask(
         &self,
         method: Method,
@@ -183,12 +194,21 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Answer, AnswerError> {
+        self.open(method, endpoint, path, body).await?.whole().await
+    }
+
+    async fn open(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        path: &str,
+        body: Bytes,
+    ) -> Result<AnswerStream, AnswerError> {
         self.limits.network.check(endpoint)?;
         let (request, asked) = self.prepare(method, endpoint, path, body)?;
-        let after = self.limits.deadline;
-        let start = Instant::now();
-        let exchange = self.exchange(request, endpoint, asked, start);
-        timeout(after, exchange).await.unwrap_or(Err(AnswerError::Timeout { after }))
+        let clock = Clock::start(self.limits.deadline);
+        let response = clock.within(self.http.execute(request)).await??;
+        AnswerStream::begin(response, endpoint.hotkey, asked, clock, self.limits.answer_bytes)
     }
 
     fn prepare(
@@ -208,35 +228,13 @@ impl Client {
         *request.headers_mut() = headers;
         let identity = HeaderValue::from_static("identity");
         request.headers_mut().insert(ACCEPT_ENCODING, identity);
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
         if !body.is_empty() {
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(CONTENT_TYPE, json);
             *request.body_mut() = Some(body.into());
         }
         Ok((request, Verified { hotkey: signer.hotkey(), nonce, digest }))
-    }
-
-    async fn exchange(
-        &self,
-        request: reqwest::Request,
-        endpoint: &Endpoint,
-        asked: Verified,
-        start: Instant,
-    ) -> Result<Answer, AnswerError> {
-        let mut response = self.http.execute(request).await?;
-        let first_byte = start.elapsed();
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(AnswerError::Status(status.as_u16()));
-        }
-        if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(AnswerError::Encoded);
-        }
-        let body = read(&mut response, self.limits.answer_bytes).await?;
-        let timing = Timing { first_byte, total: start.elapsed() };
-        let headers = response.headers();
-        answer::check(headers, &endpoint.hotkey, &asked, status.as_u16(), &body)?;
-        Ok(Answer { miner: endpoint.hotkey, body, timing, request: asked })
     }
 }
 
@@ -259,20 +257,6 @@ fn url(endpoint: &Endpoint, path: &str) -> Result<url::Url, AnswerError> {
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let here = url.socket_addrs(|| None).is_ok_and(|to| to == [endpoint.socket()]);
     if target == path && here { Ok(url) } else { Err(refused()) }
-}
-
-async fn read(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, AnswerError> {
-    if response.content_length().is_some_and(|declared| declared > limit as u64) {
-        return Err(AnswerError::TooLarge { limit });
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > limit {
-            return Err(AnswerError::TooLarge { limit });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 #[cfg(test)]

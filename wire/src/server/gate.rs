@@ -16,9 +16,12 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Body as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Caller, Limits, Peer, Refusal, seats::Standing, strikes::Strikes};
+use super::{
+    Caller, Limits, Peer, Refusal, Streamed, seats::Standing, stream::seal_as_it_goes,
+    strikes::Strikes,
+};
 use crate::{
     admission::Admission,
     answer,
@@ -31,11 +34,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
-struct Inner {
-    signer: Signer,
+pub(super) struct Inner {
+    pub(super) signer: Signer,
     admission: Box<dyn Admission>,
     replay: ReplayStore,
-    limits: Limits,
+    pub(super) limits: Limits,
     counters: Arc<Counters>,
     strikes: Strikes,
 }
@@ -81,8 +84,12 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
         }
         Ok((caller, request)) => {
             gate.counters.verified.add_one();
-            let response = timeout(gate.limits.handler_time, next.run(request)).await;
+            let deadline = Instant::now() + gate.limits.handler_time;
+            let response = timeout_at(deadline, next.run(request)).await;
             let response = response.unwrap_or_else(|_| gate.fail(Code::HandlerTimeout));
+            if response.extensions().get::<Streamed>().is_some() {
+                return seal_as_it_goes(Arc::clone(gate), caller.request, response, deadline);
+            }
             gate.sign(&caller, response).await
         }
     }
@@ -149,7 +156,8 @@ impl Inner {
         Response::from_parts(parts, Body::from(body))
     }
 
-    fn fail(&self, code: Code) -> Response {
+    /// Counts a handler's failure, and says it to the caller.
+    pub(super) fn fail(&self, code: Code) -> Response {
         self.counters.failed.add_one();
         tracing::warn!(code = code.as_str(), "a handler failed");
         Refusal(code).into_response()

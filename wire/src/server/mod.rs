@@ -17,6 +17,7 @@ mod caller;
 mod gate;
 mod seats;
 mod stall;
+mod stream;
 mod strikes;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use std::time::Duration;
 pub use accept::{Drained, Peer, serve};
 pub use caller::{Caller, Refusal};
 pub use gate::Gate;
+pub use stream::Streamed;
 
 /// What a connection and a request may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

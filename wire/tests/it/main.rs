@@ -8,4 +8,5 @@ mod hostile_miners;
 mod mutations;
 mod replay;
 mod shutdown;
+mod streams;
 mod support;
