@@ -55,13 +55,13 @@ impl Bonding<'_> {
                 ),
             )
         });
-        let bonds = match liquid {
+        let Averaged { bonds, sums } = match liquid {
             Some((liquid, consensus)) if consensus.iter().any(|level| *level != 0) => {
                 average_per_bond(bought, held, &Alphas::new(&liquid, &consensus))
             }
             _ => average(bought, held, self.alpha(), |_, new| new, |_, old| arith::proportion(old)),
         };
-        let shares = divisors(&bonds);
+        let shares: Vec<Divisor> = sums.into_iter().map(Divisor::new).collect();
         let dividend = |row: usize| {
             let (columns, values) = bonds.row(row);
             let cells = columns.iter().zip(values);
@@ -81,16 +81,24 @@ impl Bonding<'_> {
         held: &[Entries<'_>],
         incentive: &[u64],
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
+        let mut bought_sums = vec![0; incentive.len()];
         for (row, stake) in self.stake.iter().enumerate() {
-            bought.row_mut(row).1.iter_mut().for_each(|value| *value = mul(*value, *stake));
+            let (columns, values) = bought.row_mut(row);
+            for (column, value) in columns.iter().zip(values) {
+                *value = mul(*value, *stake);
+                bought_sums[usize::from(*column)] += *value;
+            }
         }
         let mut held_sums = vec![0; incentive.len()];
         for (about, bond) in held.iter().flat_map(|row| row.iter()) {
             held_sums[usize::from(*about)] += u64::from(*bond);
         }
-        let held_by = held_sums.into_iter().map(Divisor::new);
-        let by: Vec<(Divisor, Divisor)> = divisors(&bought).into_iter().zip(held_by).collect();
-        let mut bonds = average(
+        let by: Vec<(Divisor, Divisor)> = bought_sums
+            .into_iter()
+            .zip(held_sums)
+            .map(|(bought, held)| (Divisor::new(bought), Divisor::new(held)))
+            .collect();
+        let Averaged { mut bonds, sums } = average(
             bought,
             held,
             self.alpha(),
@@ -98,10 +106,12 @@ impl Bonding<'_> {
             |column, old| by[column].1.quotient(old.into()),
         );
 
-        let shares = divisors(&bonds);
         // Side by side, so that one look-up a cell serves all.
-        let mut columns: Vec<(Divisor, u64, u64)> =
-            shares.into_iter().zip(incentive).map(|(by, incentive)| (by, *incentive, 0)).collect();
+        let mut columns: Vec<(Divisor, u64, u64)> = sums
+            .into_iter()
+            .zip(incentive)
+            .map(|(sum, incentive)| (Divisor::new(sum), *incentive, 0))
+            .collect();
         let mut dividends = vec![ZERO; incentive.len()];
         for (row, dividend) in dividends.iter_mut().enumerate() {
             let (at, values) = bonds.row_mut(row);
@@ -146,20 +156,14 @@ impl Bonding<'_> {
     }
 }
 
-/// Each column's sum, to divide by.
-fn divisors(matrix: &Csr<u64>) -> Vec<Divisor> {
-    let mut sums = vec![0; matrix.rows()];
-    for row in 0..matrix.rows() {
-        let (columns, values) = matrix.row(row);
-        for (column, value) in columns.iter().zip(values) {
-            sums[usize::from(*column)] += value;
-        }
-    }
-    sums.into_iter().map(Divisor::new).collect()
+/// Bonds after their moving average; cells may be zero.
+struct Averaged {
+    bonds: Csr<u64>,
+    /// Each column's sum.
+    sums: Vec<u64>,
 }
 
-/// `α × new + (1 − α) × old` of two matrices whose cells are first made fractions; cells may be
-/// zero.
+/// `α × new + (1 − α) × old` of two matrices whose cells are first made fractions.
 #[inline]
 fn average(
     mut new: Csr<u64>,
@@ -167,7 +171,8 @@ fn average(
     alpha: u64,
     new_value: impl Fn(usize, u64) -> u64,
     old_value: impl Fn(usize, u16) -> u64,
-) -> Csr<u64> {
+) -> Averaged {
+    let mut sums = vec![0; new.rows()];
     let keep = ONE - alpha;
     let bought = |column: u16, new: u64| mul(alpha, new_value(column.into(), new));
     let kept = |column: u16, old: u16| mul(keep, old_value(column.into(), old));
@@ -182,20 +187,23 @@ fn average(
             let (columns, values) = new.row_mut(row);
             for ((column, value), (_, old)) in columns.iter().zip(values).zip(&**old) {
                 *value = bought(*column, *value) + kept(*column, *old);
+                sums[usize::from(*column)] += *value;
             }
         }
-        return new;
+        return Averaged { bonds: new, sums };
     }
     let cells = old.iter().map(|row| row.len()).sum();
-    let mut averaged = Csr::with_capacity(new.rows(), new.cells().max(cells));
+    let mut bonds = Csr::with_capacity(new.rows(), new.cells().max(cells));
     for (row, old) in old.iter().enumerate() {
         for_each_pair(new.row(row), old, |at, new, old| {
             let bought = new.map_or(0, |new| bought(at, new));
-            averaged.push(at, bought + old.map_or(0, |old| kept(at, old)));
+            let bond = bought + old.map_or(0, |old| kept(at, old));
+            bonds.push(at, bond);
+            sums[usize::from(at)] += bond;
         });
-        averaged.end_row();
+        bonds.end_row();
     }
-    averaged
+    Averaged { bonds, sums }
 }
 
 /// Visits the columns that either row lists, ascending, with what each holds there.
@@ -227,9 +235,9 @@ struct Bond {
     held: u64,
 }
 
-/// The moving average at each bond's own rate, of the cells that the new row lists; cells may be
-/// zero.
-fn average_per_bond(mut new: Csr<u64>, old: &[Entries<'_>], alphas: &Alphas<'_>) -> Csr<u64> {
+/// The moving average at each bond's own rate, of the cells that the new row lists.
+fn average_per_bond(mut new: Csr<u64>, old: &[Entries<'_>], alphas: &Alphas<'_>) -> Averaged {
+    let mut sums = vec![0; new.rows()];
     for (row, old) in old.iter().enumerate() {
         let (columns, values) = new.row_mut(row);
         let mut old = old.iter().peekable();
@@ -246,10 +254,11 @@ fn average_per_bond(mut new: Csr<u64>, old: &[Entries<'_>], alphas: &Alphas<'_>)
             for ((value, bond), alpha) in values.iter_mut().zip(bonds).zip(alphas.of(bonds)) {
                 let kept = mul(ONE - alpha, bond.held);
                 *value = (kept + mul(alpha, bond.weight)).min(ONE);
+                sums[usize::from(bond.column)] += *value;
             }
         }
     }
-    new
+    Averaged { bonds: new, sums }
 }
 
 /// Liquid alpha's parameters as raw bits: see [`crate::yuma::math::liquid_alpha`].
