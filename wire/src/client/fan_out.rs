@@ -43,10 +43,16 @@ impl Client {
         let (mut tasks, mut places): (JoinSet<_>, HashMap<Id, usize>) = Default::default();
         for (rank, (place, question)) in order.into_iter().enumerate() {
             let (client, seats) = (self.clone(), Arc::clone(&seats));
-            let together = (rank < width).then(|| Arc::clone(&together));
+            // Seated here and not in the task, so that none of the later ones can come first.
+            let first = rank < width;
+            let seat = if first { Arc::clone(&seats).try_acquire_owned().ok() } else { None };
+            let together = first.then(|| Arc::clone(&together));
             let task = tasks.spawn(async move {
-                // The semaphore is never closed; an error would only mean no waiting.
-                let _seat = seats.acquire().await;
+                let _seat = match seat {
+                    Some(seat) => Some(seat),
+                    // The semaphore is never closed; an error would only mean no waiting.
+                    None => seats.acquire_owned().await.ok(),
+                };
                 if let Some(together) = together {
                     together.wait().await;
                 }

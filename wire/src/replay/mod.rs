@@ -121,7 +121,8 @@ impl ReplayStore {
     }
 
     /// A store whose nonces are in the file at `path`, so that the process after this one knows
-    /// them and serves at once. Whoever calls this holds the hotkey's lock.
+    /// them and serves at once. Whoever calls this holds the hotkey's lock. Accepting then writes
+    /// 49 bytes to the page cache, about a microsecond, and syncs nothing.
     ///
     /// # Errors
     /// The file cannot be read or made. One that is absent, damaged or from before a reboot is no
