@@ -13,6 +13,10 @@
 //! one named step after another, and is what [`epoch`]'s speed is proven against. Both take
 //! their numbers from [`EpochInput`] alone: no storage, no clock, no float.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "`Rules` and hyperparameters grow with every runtime, and are no numbers"
+)]
 
 pub mod case;
 mod fast;

@@ -87,12 +87,13 @@ impl Family {
             let part = contribution.checked_div(total).unwrap_or_default();
             let earned = whole.saturating_mul(part);
             rest = rest.saturating_sub(earned);
-            let (recycled, take) = match parent.same_owner {
-                true => (U96F32::default(), U96F32::default()),
-                false => (
+            let (recycled, take) = if parent.same_owner {
+                (U96F32::default(), U96F32::default())
+            } else {
+                (
                     lent_part(takes.recycled).saturating_mul(earned),
                     of_u16(takes.child).saturating_mul(earned),
-                ),
+                )
             };
             taken = taken.saturating_add(take);
             let paid = earned.saturating_sub(recycled).saturating_sub(take);

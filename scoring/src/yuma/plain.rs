@@ -15,7 +15,9 @@ pub(super) fn steps(input: &EpochInput, standing: &Standing, rules: &Rules) -> S
     let active_stake = &standing.active_stake;
 
     let mut weights = masked_weights(input, &standing.permit);
-    weights.iter_mut().for_each(|row| normalize_row(row));
+    for row in &mut weights {
+        normalize_row(row);
+    }
     let consensus = math::weighted_median_columns(active_stake, &weights, n, kappa);
     let clipped = math::clip_columns(&weights, &consensus);
     let validator_trust = clipped.iter().map(row_sum).collect();
@@ -48,10 +50,8 @@ fn masked_weights(input: &EpochInput, permit: &[bool]) -> Vec<Row<I32F32>> {
     let row = |(uid, permit): (usize, &bool)| {
         let Some(from) = input.neurons.get(uid).filter(|_| *permit) else { return Row::new() };
         let owner = input.params.owner_uid.map(usize::from) == Some(uid);
-        let committed = match input.params.commit_reveal {
-            true => from.earliest_commit.unwrap_or(u64::MAX),
-            false => u64::MAX,
-        };
+        let committed = from.earliest_commit.filter(|_| input.params.commit_reveal);
+        let committed = committed.unwrap_or(u64::MAX);
         let counts = |about: &u16| {
             let about = usize::from(*about);
             let Some(to) = input.neurons.get(about) else { return false };
@@ -68,7 +68,9 @@ fn masked_weights(input: &EpochInput, permit: &[bool]) -> Vec<Row<I32F32>> {
 fn normalize_row(row: &mut Row<I32F32>) {
     let total = row_sum(row);
     if total != 0 {
-        row.iter_mut().for_each(|(_, value)| *value = safe_div(*value, total));
+        for (_, value) in row {
+            *value = safe_div(*value, total);
+        }
     }
 }
 

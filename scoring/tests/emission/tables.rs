@@ -16,8 +16,10 @@ struct File<C> {
 struct Split {
     alpha: u64,
     mechanism_count: u8,
-    emission_split: Option<Vec<u16>>,
-    split: Vec<u64>,
+    #[serde(rename = "emission_split")]
+    parts: Option<Vec<u16>>,
+    #[serde(rename = "split")]
+    amounts: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -49,9 +51,8 @@ fn cases<C: for<'de> Deserialize<'de>>(json: &str) -> Vec<C> {
 #[test]
 fn emission_is_split_over_mechanisms_as_on_the_chain() {
     for case in cases::<Split>(include_str!("../../testdata/mechanisms.json")) {
-        let split =
-            mechanisms::split(case.alpha, case.mechanism_count, case.emission_split.as_deref());
-        assert_eq!(split, case.split);
+        let split = mechanisms::split(case.alpha, case.mechanism_count, case.parts.as_deref());
+        assert_eq!(split, case.amounts);
     }
 }
 

@@ -211,7 +211,7 @@ fn support_that_equals_the_minority_is_not_enough() {
 fn exponent(rng: &mut TestRng) -> i64 {
     let size = rng.next_u64() >> (rng.next_u32() % 64);
     let signed = i64::try_from(size % (21 << 32)).unwrap();
-    if rng.next_u32() % 2 == 0 { signed } else { -signed }
+    if rng.next_u32().is_multiple_of(2) { signed } else { -signed }
 }
 
 fn exp_is_the_chains(inputs: u64) {

@@ -18,6 +18,7 @@ struct Recorded {
 }
 
 /// Raw bits of what the chain computed on the way.
+#[expect(clippy::struct_field_names, reason = "the recording's names")]
 #[derive(Deserialize, PartialEq, Debug)]
 struct Intermediates {
     stake_i32f32: Vec<i64>,

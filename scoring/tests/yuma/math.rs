@@ -52,6 +52,7 @@ struct TopK {
     k: usize,
 }
 
+#[expect(clippy::struct_field_names, reason = "the recording's names")]
 #[derive(Deserialize)]
 struct Median {
     columns: usize,

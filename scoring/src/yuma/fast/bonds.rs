@@ -32,9 +32,10 @@ impl Bonding<'_> {
     ) -> (Vec<Row<u16>>, Vec<I32F32>) {
         let held = held_bonds(self.input);
         let incentive: Vec<u64> = incentive.iter().copied().map(arith::bits).collect();
-        match self.input.params.yuma3 {
-            true => self.yuma3(bought, &held, &incentive),
-            false => self.classic(bought, &held, &incentive),
+        if self.input.params.yuma3 {
+            self.yuma3(bought, &held, &incentive)
+        } else {
+            self.classic(bought, &held, &incentive)
         }
     }
 
@@ -178,8 +179,8 @@ fn average(
     let kept = |column: u16, old: u16| mul(keep, old_value(column.into(), old));
     let alike = |(row, old): (usize, &Entries<'_>)| {
         let columns = new.row(row).0;
-        columns.len() == old.len()
-            && columns.iter().zip(&**old).fold(true, |alike, (a, (b, _))| alike & (a == b))
+        let differ = columns.iter().zip(&**old).filter(|(a, (b, _))| *a != b);
+        columns.len() == old.len() && differ.count() == 0
     };
     // Where each validator lists whom it holds, as most do, the new matrix becomes the average.
     if old.iter().enumerate().all(alike) {
@@ -289,9 +290,10 @@ impl<'a> Alphas<'a> {
 
     /// `slope × (d − ½)`, floored.
     fn exponent(&self, bond: &Bond) -> i64 {
-        let distance = match bond.weight >= bond.held {
-            true => bond.weight.saturating_sub(self.consensus[usize::from(bond.column)]),
-            false => bond.held - bond.weight,
+        let distance = if bond.weight >= bond.held {
+            bond.weight.saturating_sub(self.consensus[usize::from(bond.column)])
+        } else {
+            bond.held - bond.weight
         };
         let centred = i128::from(distance.min(ONE)) - i128::from(ONE / 2);
         let product = (centred * i128::from(self.slope)) >> 32;

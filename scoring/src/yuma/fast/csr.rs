@@ -127,7 +127,9 @@ impl Csr<u64> {
         let rows = self.rows();
         let (_, values) = self.row_mut(rows - 1);
         let by = Divisor::new(values.iter().sum());
-        values.iter_mut().for_each(|value| *value = by.quotient(*value));
+        for value in values {
+            *value = by.quotient(*value);
+        }
     }
 }
 
@@ -173,6 +175,6 @@ fn below(row: &Row<u16>, neurons: usize) -> &[(u16, u16)] {
 
 /// Whether a row's uids ascend, none twice.
 pub(super) fn is_ascending(row: &Row<u16>) -> bool {
-    // Without leaving early, so that several entries are compared at once.
-    row.iter().zip(row.iter().skip(1)).fold(true, |ascending, (a, b)| ascending & (a.0 < b.0))
+    // Counted to the end, so that several entries are compared at once.
+    row.iter().zip(row.iter().skip(1)).filter(|(a, b)| a.0 >= b.0).count() == 0
 }

@@ -8,7 +8,7 @@ use crate::fixed::{I32F32, normalize, sum};
 const COLUMNS_AT_ONCE: usize = 64;
 
 /// Votes that are sorted rather than partitioned further.
-const FEW: usize = 20;
+const FEW: usize = 8;
 
 /// A validator's word on a miner in one number: the weight it gives, above the index of the
 /// validator among the voters, by which votes of one level are told apart.
@@ -27,7 +27,6 @@ impl Vote {
         self.0 >> Self::VOTER_BITS
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
     fn voter(self) -> usize {
         (self.0 & ((1 << Self::VOTER_BITS) - 1)) as usize
     }

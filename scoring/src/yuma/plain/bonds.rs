@@ -25,9 +25,10 @@ impl Bonding<'_> {
     ) -> (Vec<Row<I32F32>>, Vec<I32F32>) {
         let penalty = proportion(self.input.params.bonds_penalty);
         let bought = math::interpolate(weights, clipped, self.columns(), penalty);
-        let (bonds, mut dividends) = match self.input.params.yuma3 {
-            true => self.yuma3(&bought, incentive),
-            false => self.classic(&bought, incentive),
+        let (bonds, mut dividends) = if self.input.params.yuma3 {
+            self.yuma3(&bought, incentive)
+        } else {
+            self.classic(&bought, incentive)
         };
         normalize(&mut dividends);
         (bonds, dividends)

@@ -200,10 +200,8 @@ pub fn liquid_alpha(
     bond: I32F32,
     consensus: I32F32,
 ) -> I32F32 {
-    let distance = match weight >= bond {
-        true => weight.saturating_sub(consensus),
-        false => bond.saturating_sub(weight),
-    };
+    let distance =
+        if weight >= bond { weight.saturating_sub(consensus) } else { bond.saturating_sub(weight) };
     let distance = distance.clamp(ZERO, ONE);
     let (low, high) = (proportion(params.low), proportion(params.high));
     let exponent = slope(params).saturating_mul(distance.saturating_sub(HALF));
