@@ -26,7 +26,9 @@ const HALVINGS: usize = 8;
 /// `floor(SCALE × (numerator / denominator)^(exponent / of))`, at most `u64::MAX`; zero where the
 /// base or the exponent is not a number.
 ///
-/// This is the chain's 1,024-bit answer, reached with 192 bits wherever those decide it.
+/// This is the chain's 1,024-bit answer, reached with 192 bits wherever those decide it. Only where
+/// the power is hundreds of orders of magnitude below one part (a weight at its bound and an input
+/// hundreds of times the reserve) does the chain's own series diverge; here it is zero.
 pub(super) fn pow_scaled(numerator: u128, denominator: u128, exponent: u64, of: u64) -> u64 {
     if numerator == 0 || denominator == 0 || of == 0 {
         return 0;
