@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-cargo bench -q -p scoring --bench epoch -- --noplot 2>/dev/null | grep -E '^[0-9a-z].*time:|^ +time:' || true
+cargo bench -q -p scoring --bench epoch -- --noplot 2>/dev/null | grep -E '^[0-9a-z].*time:' || true
 "${PYTHON:-python3}" scoring/benches/numpy_yuma.py
 
 bench=$(cargo bench -p scoring --bench epoch --no-run 2>&1 | sed -n 's/.*(\(.*\)).*/\1/p' | tail -1)

@@ -174,7 +174,7 @@ proptest! {
 }
 
 /// Five equal validators, of which kappa asks for exactly four.
-fn tied(weights: [u16; 5]) -> EpochInput {
+pub(crate) fn tied(weights: [u16; 5]) -> EpochInput {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let shape = Shape { neurons: 7, filled: 0, odd: false };
     let mut input = input(shape).new_tree(&mut runner).unwrap().current();

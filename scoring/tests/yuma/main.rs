@@ -1,6 +1,7 @@
 //! Yuma against what the chain's own runtime computed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod edges;
 mod equal;
 mod golden;
 mod laws;
