@@ -131,12 +131,11 @@ fn recompute(case: Asked, rules: &Rules) -> Result<Answered, AuditError> {
 
 fn read<C: DeserializeOwned>(args: &Args) -> Result<Cases<C>, AuditError> {
     let file = || args.file.clone();
-    let from: Box<dyn Read> = match args.file.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => {
-            let opened = File::open(&args.file);
-            Box::new(opened.map_err(|source| AuditError::Read { file: file(), source })?)
-        }
+    let from: Box<dyn Read> = if args.file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let opened = File::open(&args.file);
+        Box::new(opened.map_err(|source| AuditError::Read { file: file(), source })?)
     };
     serde_json::from_reader(BufReader::new(from))
         .map_err(|source| AuditError::Schema { file: file(), source })
