@@ -98,7 +98,7 @@ pub fn yuma(args: &Args, out: &mut impl Write) -> Result<(), AuditError> {
     let spec = args.spec;
     let rules = Rules::for_spec(spec).ok_or(AuditError::Spec { spec })?;
     let asked: Cases<Asked> = read(args)?;
-    let answers = asked.cases.into_iter().map(|case| recompute(case, &rules));
+    let answers = asked.cases.into_iter().map(|case| recompute(case, rules));
     let cases = Cases { cases: answers.collect::<Result<Vec<_>, _>>()? };
     print(args, &cases, out, |answer: &Answered| epoch_table(&answer.outputs))
 }
@@ -117,13 +117,13 @@ pub fn swap(args: &Args, out: &mut impl Write) -> Result<(), AuditError> {
     print(args, &cases, out, swap_table)
 }
 
-fn recompute(case: Asked, rules: &Rules) -> Result<Answered, AuditError> {
+fn recompute(case: Asked, rules: Rules) -> Result<Answered, AuditError> {
     let Asked { name, inputs } = case;
     let input = match EpochInput::try_from(inputs) {
         Ok(input) => input,
         Err(source) => return Err(AuditError::Case { name, source }),
     };
-    match epoch(&input, rules) {
+    match epoch(&input, &rules) {
         Ok(outputs) => Ok(Answered { name, outputs: outputs.into() }),
         Err(source) => Err(AuditError::Epoch { name, source }),
     }
