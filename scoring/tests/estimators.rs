@@ -86,7 +86,8 @@ fn until_verdict(sprt: Sprt, seed: u64, rate: f64) -> (Verdict, usize) {
     unreachable!("the stream is endless")
 }
 
-const SERVE: Sprt = Sprt { honest: 0.9999, cheat: 0.95, alpha: 1e-8, beta: 1e-2, fresh_epochs: 20 };
+const SERVE: Sprt =
+    Sprt { honest: 0.999_999, cheat: 0.975, alpha: 1e-8, beta: 1e-2, fresh_epochs: 20 };
 
 #[test]
 fn four_bits_are_convicted_within_the_tokens_that_wald_predicts() {
@@ -99,8 +100,8 @@ fn four_bits_are_convicted_within_the_tokens_that_wald_predicts() {
 }
 
 #[test]
-fn an_engine_that_always_matches_passes_at_the_ninetieth_token() {
-    assert_eq!(until_verdict(SERVE, 1, 1.0), (Verdict::Pass, 90));
+fn an_engine_that_always_matches_passes_at_token_182() {
+    assert_eq!(until_verdict(SERVE, 1, 1.0), (Verdict::Pass, 182));
 }
 
 #[test]
