@@ -1,6 +1,9 @@
 //! Estimators against an independent oracle (scipy: `oracle/estimators.py`) and against what their
 //! error rates promise.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(clippy::cast_precision_loss, reason = "counts of tests fit a double")]
+
 use scoring::estimators::{Beta, EProcess, Estimator, Sprt, State, Verdict};
 use scoring::evidence::{Evidence, Margin};
 use serde::Deserialize;

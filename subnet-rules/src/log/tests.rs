@@ -17,7 +17,7 @@ fn log() -> (Vec<String>, Digest) {
 }
 
 fn replayed(lines: &[String]) -> Result<Replayed, ReplayError> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + "\n";
     replay(&rule(), text.as_bytes())
 }
 
