@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Serve a model and be paid for it.
+//!
+//! ```text
+//! load model → Engine          the hotkey's lock, its replay journal
+//! registered? → serve_axon     once, and again only when the address changes
+//! metagraph → Roster           who may ask: validators with a permit, or those allowed by name
+//! wire::serve → service        one request → a slot → Engine::generate → signed reply
+//! ```
+//!
+//! It never opens a coldkey, never registers itself, and never imports the validator: the two meet
+//! on the wire, so each checks the other.
+
+mod admission;
+mod axon;
+mod behaviour;
+pub mod cli;
+mod config;
+mod error;
+mod run;
+mod service;
+
+pub use admission::{Slots, may_ask};
+pub use axon::{Publish, publish};
+pub use behaviour::{Behaviour, BehaviourError};
+pub use config::{Admission, Axon, Config, Rehearsal, State};
+pub use error::Error;
+pub use run::{Parts, Status, run, run_with};

@@ -141,8 +141,7 @@ async fn until_interrupted<E: Explain, F: Future<Output = Result<(), E>>>(
 /// Ctrl-C, or the service manager's SIGTERM.
 async fn interrupt() {
     #[cfg(unix)]
-    if let Ok(mut term) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    if let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}

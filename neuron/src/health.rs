@@ -118,10 +118,13 @@ impl Metrics {
                     format!("{{{}}}", pairs.join(","))
                 }
             };
-            line(&mut text, &match series {
-                Series::Counter(total) => format!("{name}{labels} {total}"),
-                Series::Gauge(value) => format!("{name}{labels} {value}"),
-            });
+            line(
+                &mut text,
+                &match series {
+                    Series::Counter(total) => format!("{name}{labels} {total}"),
+                    Series::Gauge(value) => format!("{name}{labels} {value}"),
+                },
+            );
         }
         text
     }
@@ -195,8 +198,7 @@ impl Health {
         let router = self.router();
         let serve = async move {
             let stopped = shutdown.cancelled_owned();
-            if let Err(error) =
-                axum::serve(listener, router).with_graceful_shutdown(stopped).await
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await
             {
                 tracing::error!(%error, "the health endpoint stopped");
             }
@@ -208,9 +210,12 @@ impl Health {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(|State(health): State<Self>| async move {
-                ([("content-type", "text/plain; version=0.0.4")], health.metrics.render())
-            }))
+            .route(
+                "/metrics",
+                get(|State(health): State<Self>| async move {
+                    ([("content-type", "text/plain; version=0.0.4")], health.metrics.render())
+                }),
+            )
             .with_state(self.clone())
     }
 }

@@ -120,9 +120,8 @@ impl ChainSettings {
     /// loopback axons dialled.
     pub fn is_local(&self) -> bool {
         self.endpoints().iter().all(|endpoint| {
-            url_host(endpoint).is_some_and(|host| {
-                matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-            })
+            url_host(endpoint)
+                .is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
         })
     }
 

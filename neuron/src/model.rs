@@ -90,9 +90,7 @@ impl ModelSettings {
         self.class
             .as_ref()
             .map(|class| {
-                class
-                    .parse()
-                    .map_err(|source| ModelError::Class { class: class.clone(), source })
+                class.parse().map_err(|source| ModelError::Class { class: class.clone(), source })
             })
             .transpose()
     }

@@ -89,9 +89,11 @@ impl Setting {
             .help(format!("{} [env: {}]", self.help, names.join(", ")))
             .action(ArgAction::Set);
         match self.kind {
-            Kind::Switch => {
-                arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL")
-            }
+            Kind::Switch => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("BOOL"),
             Kind::Integer | Kind::Number => arg.value_name("N").allow_negative_numbers(true),
             Kind::Text => arg.value_name("VALUE"),
             Kind::List => arg.value_name("A,B"),
@@ -277,8 +279,7 @@ pub fn resolve<S: Settings>(
     environment: &[(String, String)],
     file: Option<&Path>,
 ) -> Result<Resolved<S>, SettingsError> {
-    let merged =
-        Table::try_from(S::default()).map_err(|e| SettingsError::Defaults(Box::new(e)))?;
+    let merged = Table::try_from(S::default()).map_err(|e| SettingsError::Defaults(Box::new(e)))?;
     let mut layers = Layers { merged, origins: BTreeMap::new() };
     if let Some(path) = file {
         layers.overlay_file::<S>(path)?;
@@ -492,7 +493,9 @@ mod tests {
     #[test]
     fn a_misspelt_environment_name_is_refused() {
         let error = resolve(&flags(&[]), &env(&[("GANGLION_OVEN_HEET", "1")]), None).unwrap_err();
-        assert!(matches!(error, SettingsError::UnknownEnv { name } if name == "GANGLION_OVEN_HEET"));
+        assert!(
+            matches!(error, SettingsError::UnknownEnv { name } if name == "GANGLION_OVEN_HEET")
+        );
     }
 
     #[test]

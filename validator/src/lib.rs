@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Examine miners, keep evidence, set weights; never silently dead, never a wrong or lost vector.
+//!
+//! ```text
+//! chain head → metagraph → panel → Serve::draw → wire fan_out → measure → Serve::judge
+//!    → Book by hotkey → schedule::decide → weigh → journal (fsync) → set_weights
+//!    → found on chain → settled → epoch → what it paid
+//! ```
+//!
+//! [`run`]'s loop reads like that line. Decisions are pure ([`schedule`], [`panel`],
+//! [`journal::reconcile`]); what they depend on is read at one finalized block, or from one file
+//! ([`store`]). State belongs to hotkeys; a uid appears only where the chain wants one. Prompts and
+//! answers are not kept, only their digests.
+
+pub mod calibration;
+pub mod cli;
+mod config;
+mod courier;
+mod error;
+mod evidence;
+mod examine;
+pub mod journal;
+mod measure;
+pub mod panel;
+mod run;
+pub mod schedule;
+mod status;
+pub mod store;
+
+pub use config::{Config, Rounds, State, WeightSettings};
+pub use error::Error;
+pub use evidence::{Exchange, Outcome, Round};
+pub use run::{Parts, run, run_with};
+pub use status::{MinerStatus, Status};

@@ -1,0 +1,117 @@
+//! Why a miner ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chain::{ReadError, SubmitError};
+use chain_metadata::{Hotkey, NetUid};
+use neuron::{Exit, Explain, HealthError, IdentityError, LinkError, ModelError};
+
+use crate::Behaviour;
+
+/// Why a miner did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A part that only a rehearsal knows, on a chain of other people.
+    #[error("`{behaviour}` is a part for rehearsals, and the chain is not on this machine")]
+    RehearsalAbroad {
+        /// The part.
+        behaviour: Behaviour,
+    },
+    /// No hotkey.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No chain.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// No model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No health endpoint.
+    #[error(transparent)]
+    Health(#[from] HealthError),
+    /// Another process serves this hotkey, or the lock cannot be made.
+    #[error(transparent)]
+    Lock(#[from] wire::lock::LockError),
+    /// The replay journal cannot be opened.
+    #[error("cannot open the replay journal {}", path.display())]
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: wire::replay::JournalError,
+    },
+    /// The port is taken, or the address is not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No address that validators could call.
+    #[error("listening on {bound}, which validators cannot call")]
+    NoExternalAddress {
+        /// Where we listen.
+        bound: SocketAddr,
+    },
+    /// The hotkey has no slot.
+    #[error("{hotkey} is not registered on subnet {netuid}")]
+    Unregistered {
+        /// The hotkey.
+        hotkey: Hotkey,
+        /// The subnet.
+        netuid: NetUid,
+    },
+    /// The chain cannot be read as we know it.
+    #[error("cannot read the chain")]
+    Read(#[from] ReadError),
+    /// The endpoint cannot be published.
+    #[error("cannot publish the endpoint")]
+    Publish(#[source] SubmitError),
+}
+
+impl Explain for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::RehearsalAbroad { .. } | Self::Identity(_) | Self::NoExternalAddress { .. } => {
+                Exit::Usage
+            }
+            Self::Model(ModelError::Class { .. })
+            | Self::Link(LinkError::Address { .. })
+            | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
+            Self::Link(LinkError::Interrupted) => Exit::Interrupted,
+            Self::Unregistered { .. } | Self::Publish(_) => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::RehearsalAbroad { .. } => "use --network local, or --rehearse honest".into(),
+            Self::Identity(error) => return error.hints(),
+            Self::Link(_) => "`ganglion localnet` starts a chain on this machine; \
+                 --network names another"
+                .into(),
+            Self::Model(_) => {
+                "--model takes tiny, a name of the catalogue (smollm2-135m), a folder \
+                 with safetensors, or a .gguf file; HF_ENDPOINT names another hub"
+                    .into()
+            }
+            Self::Lock(_) => "one process serves a hotkey; stop the other one first".into(),
+            Self::Listen { .. } => "--axon-port takes another port, 0 any free one".into(),
+            Self::Health(_) => "--health-port takes another port, 0 any free one".into(),
+            Self::NoExternalAddress { .. } => {
+                "--axon-external-ip says where validators reach this machine".into()
+            }
+            Self::Unregistered { netuid, hotkey } => format!(
+                "`btcli subnets register --netuid {netuid}` registers a hotkey (it costs TAO and \
+                 needs the coldkey, which this program never opens); this one is {hotkey}"
+            ),
+            Self::Read(ReadError::NoSubnet { .. }) => "--netuid names the subnet".into(),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}

@@ -1,0 +1,171 @@
+//! A validator's settings.
+
+use std::path::PathBuf;
+
+use neuron::{
+    ChainSettings, HealthSettings, Kind, ModelSettings, Setting, Settings, WalletSettings,
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything an operator can set. The defaults run on the local chain without a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which chain and subnet.
+    pub chain: ChainSettings,
+    /// Which hotkey.
+    pub wallet: WalletSettings,
+    /// The reference model.
+    pub model: ModelSettings,
+    /// How miners are examined.
+    pub rounds: Rounds,
+    /// How weights are sent.
+    pub weights: WeightSettings,
+    /// Metrics and health.
+    pub health: HealthSettings,
+    /// What is kept on disk.
+    pub state: State,
+}
+
+/// `[rounds]`: how miners are examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rounds {
+    /// Blocks from one round to the next.
+    pub every_blocks: u64,
+    /// Miners asked in a round.
+    pub panel: usize,
+    /// Tasks for each of them.
+    pub tasks: usize,
+    /// Milliseconds in which an answer must be complete.
+    pub timeout_ms: u64,
+    /// Requests under way at a time.
+    pub concurrency: usize,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { every_blocks: 10, panel: 64, tasks: 4, timeout_ms: 30_000, concurrency: 64 }
+    }
+}
+
+/// `[weights]`: how weights are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeightSettings {
+    /// Whether to send any; without, the validator examines and shows.
+    pub enabled: bool,
+    /// The subnet's mechanism.
+    pub mechid: u8,
+    /// Blocks before the epoch's end at which to send; where not set, chosen by the program.
+    pub margin_blocks: Option<u64>,
+    /// The version key that goes with them: below the chain's, nothing is sent.
+    pub version_key: u64,
+}
+
+impl Default for WeightSettings {
+    fn default() -> Self {
+        Self { enabled: true, mechid: 0, margin_blocks: None, version_key: 0 }
+    }
+}
+
+/// `[state]`: what is kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct State {
+    /// Folder of the journal and the evidence.
+    pub dir: PathBuf,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("~/.ganglion/validator") }
+    }
+}
+
+impl Settings for Config {
+    const ENV_PREFIX: &'static str = "GANGLION_VALIDATOR_";
+
+    fn table() -> Vec<Setting> {
+        let mut table = Vec::new();
+        table.extend(ChainSettings::table());
+        table.extend(WalletSettings::table());
+        table.extend(ModelSettings::table());
+        table.extend(rounds_table());
+        table.extend(weights_table());
+        table.extend(HealthSettings::table());
+        table.push(setting("state.dir", "state-dir", Kind::Text, "Folder of journal and evidence"));
+        table
+    }
+}
+
+const fn setting(key: &'static str, flag: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { key, flag, short: None, aliases: &[], env: &[], kind, help }
+}
+
+fn rounds_table() -> [Setting; 5] {
+    [
+        setting(
+            "rounds.every_blocks",
+            "round-every",
+            Kind::Integer,
+            "Blocks from one round to the next",
+        ),
+        Setting {
+            aliases: &["neuron.sample_size"],
+            ..setting("rounds.panel", "panel", Kind::Integer, "Miners asked in a round")
+        },
+        setting("rounds.tasks", "tasks", Kind::Integer, "Tasks for each miner of a round"),
+        setting(
+            "rounds.timeout_ms",
+            "timeout-ms",
+            Kind::Integer,
+            "Milliseconds in which an answer must be complete",
+        ),
+        setting("rounds.concurrency", "concurrency", Kind::Integer, "Requests under way at a time"),
+    ]
+}
+
+fn weights_table() -> [Setting; 4] {
+    [
+        setting("weights.enabled", "set-weights", Kind::Switch, "Send weights at all"),
+        setting("weights.mechid", "mechid", Kind::Integer, "The subnet's mechanism"),
+        setting(
+            "weights.margin_blocks",
+            "margin-blocks",
+            Kind::Integer,
+            "Blocks before the epoch's end at which to send",
+        ),
+        setting(
+            "weights.version_key",
+            "version-key",
+            Kind::Integer,
+            "Version key that goes with the weights",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_the_table_is_a_field_of_the_struct() {
+        let given: Vec<(String, String)> = Config::table()
+            .iter()
+            .map(|setting| {
+                let value = match setting.kind {
+                    Kind::Integer => "7",
+                    Kind::Number => "0.5",
+                    Kind::Switch => "false",
+                    Kind::Text | Kind::List => "x",
+                };
+                (setting.own_env(Config::ENV_PREFIX), value.to_owned())
+            })
+            .collect();
+        let resolved =
+            neuron::settings::resolve::<Config>(&neuron::Flags::default(), &given, None).unwrap();
+        assert_eq!(resolved.value.rounds.panel, 7);
+        assert!(!resolved.value.weights.enabled);
+    }
+}

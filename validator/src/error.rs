@@ -1,0 +1,101 @@
+//! Why a validator ends.
+
+use chain::{ReadError, SubmitError};
+use chain_metadata::{Hotkey, NetUid};
+use neuron::{Exit, Explain, HealthError, IdentityError, LinkError, ModelError};
+use subnet_rules::serve::ServeError;
+
+use crate::store::StoreError;
+
+/// Why a validator did not start, or what went wrong on the way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No hotkey.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No chain.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// No reference model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The reference engine failed.
+    #[error("the reference engine failed")]
+    Engine(#[from] inference::EngineError),
+    /// The rule does not fit the model.
+    #[error("the rule cannot be used with this model")]
+    Rule(#[from] ServeError),
+    /// No health endpoint.
+    #[error(transparent)]
+    Health(#[from] HealthError),
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] wire::client::ClientError),
+    /// The journal or the evidence.
+    #[error("the journal cannot be used, so nothing is sent")]
+    Store(#[from] StoreError),
+    /// The hotkey has no slot.
+    #[error("{hotkey} is not registered on subnet {netuid}")]
+    Unregistered {
+        /// The hotkey.
+        hotkey: Hotkey,
+        /// The subnet.
+        netuid: NetUid,
+    },
+    /// The chain cannot be read.
+    #[error("cannot read the chain")]
+    Read(#[from] ReadError),
+    /// The weights cannot be made into an extrinsic.
+    #[error("cannot prepare the weights")]
+    Prepare(#[source] SubmitError),
+    /// A task of the validator's own ended in disorder.
+    #[error("a task ended in disorder")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Explain for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Identity(_)
+            | Self::Model(ModelError::Class { .. })
+            | Self::Link(LinkError::Address { .. })
+            | Self::Read(ReadError::NoSubnet { .. })
+            | Self::Store(StoreError::Foreign { .. }) => Exit::Usage,
+            Self::Link(LinkError::Interrupted) => Exit::Interrupted,
+            Self::Unregistered { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Identity(error) => return error.hints(),
+            Self::Link(_) => "`ganglion localnet` starts a chain on this machine; \
+                 --network names another"
+                .into(),
+            Self::Model(_) => {
+                "--model takes tiny, a name of the catalogue (smollm2-135m), a folder \
+                 with safetensors, or a .gguf file; HF_ENDPOINT names another hub"
+                    .into()
+            }
+            Self::Health(_) => "--health-port takes another port, 0 any free one".into(),
+            Self::Store(StoreError::Locked { .. }) => {
+                "one validator acts for a hotkey; stop the other one first".into()
+            }
+            Self::Store(StoreError::Damaged { .. } | StoreError::Checksum { .. }) => {
+                "move the file away to start without history; the chain's weights stay in force \
+                 meanwhile"
+                    .into()
+            }
+            Self::Store(_) => "--state-dir names another folder".into(),
+            Self::Unregistered { netuid, hotkey } => format!(
+                "`btcli subnets register --netuid {netuid}` registers a hotkey (it costs TAO and \
+                 needs the coldkey, which this program never opens); this one is {hotkey}"
+            ),
+            Self::Read(ReadError::NoSubnet { .. }) => "--netuid names the subnet".into(),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}

@@ -1,0 +1,358 @@
+//! The weights journal: what was to be sent, written down before it is sent, and what became of it.
+//!
+//! ```text
+//! Intended ──► Broadcast ──► Included ──► Settled         the row on chain is the row sent
+//!     │            │             └──────► Lost            it is not
+//!     └────────────┴────────────────────► Lost            refused, or its era is over
+//! ```
+//!
+//! A row holds the signed bytes, so whatever happens after a crash, only those bytes can be sent
+//! again, and a nonce is good for one extrinsic. [`Store::intend`] checks in the same transaction
+//! that no other submission is open and that the epoch has no settled one: two are never under way.
+
+use chain::SignedExtrinsic;
+use chain_metadata::{Hotkey, Uid};
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Ledger;
+use crate::store::{Store, StoreError, encode};
+
+const TABLE: &str = "submission";
+
+/// Rows read back for decisions: more than the tries of the last twenty epochs.
+const RECENT: i64 = 64;
+
+/// Rows kept: a year of epochs of 72 minutes, and then some.
+const KEPT: i64 = 10_000;
+
+/// One weight of a submission. The hotkey is whom it was meant for; the uid is where it was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paid {
+    /// Whom.
+    pub hotkey: Hotkey,
+    /// Its slot when the weights were made.
+    pub uid: Uid,
+    /// The weight.
+    pub value: u16,
+}
+
+/// A weight vector on its way to the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The subnet's epoch that it is for.
+    pub epoch: u64,
+    /// Finalized head when it was decided.
+    pub decided_at: u64,
+    /// The weights, ascending by uid.
+    pub weights: Vec<Paid>,
+    /// The signed bytes, and the blocks in which they are valid.
+    pub extrinsic: SignedExtrinsic,
+    /// How far it is.
+    pub state: State,
+}
+
+/// How far a submission is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Written down; nothing was sent.
+    Intended,
+    /// Handed to a node, or about to be: it may be anywhere.
+    Broadcast,
+    /// In a finalized block.
+    Included {
+        /// The block.
+        block: u64,
+    },
+    /// The chain holds these weights.
+    Settled {
+        /// The block that made it so.
+        block: u64,
+    },
+    /// It did not take effect and never will.
+    Lost {
+        /// Why.
+        why: Loss,
+    },
+}
+
+/// Why a submission never takes effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "loss", rename_all = "snake_case")]
+pub enum Loss {
+    /// A block holds it, and the chain refused the call.
+    Refused {
+        /// The error's pallet.
+        pallet: String,
+        /// The error's name.
+        name: String,
+    },
+    /// The pool did not take bytes that it had never seen.
+    Pool {
+        /// The pool's reason.
+        why: String,
+    },
+    /// Its era ended, and no block holds it.
+    Expired {
+        /// First block in which it was no longer valid.
+        era_end: u64,
+    },
+    /// A block holds it, and the chain's row is another one.
+    Unapplied {
+        /// The block.
+        block: u64,
+    },
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { pallet, name } => write!(f, "the chain refused it: {pallet}.{name}"),
+            Self::Pool { why } => write!(f, "the pool refused it: {why}"),
+            Self::Expired { era_end } => write!(f, "no block before {era_end} took it"),
+            Self::Unapplied { block } => {
+                write!(f, "block {block} holds it, and the chain's row is another one")
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether its end is known.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Settled { .. } | Self::Lost { .. })
+    }
+
+    /// Whether `next` can follow.
+    const fn leads_to(&self, next: &Self) -> bool {
+        match self {
+            Self::Intended => matches!(next, Self::Broadcast | Self::Lost { .. }),
+            Self::Broadcast => {
+                matches!(next, Self::Broadcast | Self::Included { .. } | Self::Lost { .. })
+            }
+            Self::Included { .. } => matches!(next, Self::Settled { .. } | Self::Lost { .. }),
+            Self::Settled { .. } | Self::Lost { .. } => false,
+        }
+    }
+}
+
+/// A row of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubmissionId(i64);
+
+impl Store {
+    /// Writes a submission down, before anything is sent. On disk when this returns.
+    pub fn intend(&mut self, submission: &Submission) -> Result<SubmissionId, StoreError> {
+        for (id, earlier) in self.submissions()? {
+            if !earlier.state.is_final() {
+                return Err(StoreError::Open { id: id.0 });
+            }
+            if earlier.epoch == submission.epoch && matches!(earlier.state, State::Settled { .. }) {
+                return Err(StoreError::Settled { epoch: submission.epoch });
+            }
+        }
+        let (body, sum) = encode(TABLE, submission)?;
+        self.transact("journal", |tx| {
+            tx.execute("INSERT INTO submission (body, sum) VALUES (?1, ?2)", (body, sum))
+                .map_err(|source| StoreError::Sqlite { doing: "journal", source })?;
+            let id = tx.last_insert_rowid();
+            tx.execute("DELETE FROM submission WHERE id <= ?1", [id - KEPT])
+                .map_err(|source| StoreError::Sqlite { doing: "prune", source })?;
+            Ok(SubmissionId(id))
+        })
+    }
+
+    /// Writes down how far a submission is. On disk when this returns.
+    pub fn advance(&mut self, id: SubmissionId, state: State) -> Result<(), StoreError> {
+        let query = "SELECT id, body, sum FROM submission WHERE id = ?1";
+        let row = self.rows::<Submission>(TABLE, query, [id.0])?.pop();
+        let (_, mut submission) = row.ok_or(StoreError::NoSubmission { id: id.0 })?;
+        if !submission.state.leads_to(&state) {
+            return Err(StoreError::Order {
+                id: id.0,
+                from: Box::new(submission.state),
+                to: Box::new(state),
+            });
+        }
+        submission.state = state;
+        let (body, sum) = encode(TABLE, &submission)?;
+        self.transact("journal", |tx| {
+            tx.execute(
+                "UPDATE submission SET body = ?1, sum = ?2 WHERE id = ?3",
+                (body, sum, id.0),
+            )
+            .map_err(|source| StoreError::Sqlite { doing: "journal", source })?;
+            Ok(())
+        })
+    }
+
+    /// The newest submissions, oldest first.
+    pub fn submissions(&self) -> Result<Vec<(SubmissionId, Submission)>, StoreError> {
+        let query = "SELECT id, body, sum FROM (SELECT id, body, sum FROM submission \
+                     ORDER BY id DESC LIMIT ?1) ORDER BY id";
+        let rows = self.rows(TABLE, query, [RECENT])?;
+        Ok(rows.into_iter().map(|(id, row)| (SubmissionId(id), row)).collect())
+    }
+
+    /// The submission whose end is not known, if there is one: always the newest.
+    pub fn unresolved(&self) -> Result<Option<(SubmissionId, Submission)>, StoreError> {
+        Ok(self.submissions()?.pop().filter(|(_, newest)| !newest.state.is_final()))
+    }
+
+    /// What the journal says of `epoch`.
+    pub fn ledger(&self, epoch: u64) -> Result<Ledger, StoreError> {
+        let rows = self.submissions()?;
+        let unresolved = rows.last().is_some_and(|(_, newest)| !newest.state.is_final());
+        let of_epoch = || rows.iter().map(|(_, row)| row).filter(|row| row.epoch == epoch);
+        let lost = || of_epoch().filter(|row| matches!(row.state, State::Lost { .. }));
+        Ok(Ledger {
+            unresolved,
+            settled: of_epoch().any(|row| matches!(row.state, State::Settled { .. })),
+            tries: u32::try_from(lost().count()).unwrap_or(u32::MAX),
+            last_try: lost().map(|row| row.decided_at).max(),
+        })
+    }
+}
+
+/// What finalized blocks show of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// A block holds it.
+    InBlock {
+        /// Which.
+        block: u64,
+        /// The error of the call (pallet, name), if it failed.
+        refusal: Option<(String, String)>,
+        /// Whether the chain's row after that block is the row sent.
+        applied: bool,
+    },
+    /// No block up to this finalized one holds it.
+    Nowhere {
+        /// The last block looked at.
+        finalized: u64,
+    },
+}
+
+/// What to do about a submission whose end is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took effect.
+    Settle {
+        /// In this block.
+        block: u64,
+    },
+    /// It never will.
+    Lose(Loss),
+    /// It still can: send the same bytes again.
+    Resend,
+}
+
+/// Decides from what finalized blocks show.
+pub fn reconcile(extrinsic: &SignedExtrinsic, sight: &Sight) -> Verdict {
+    match sight {
+        Sight::InBlock { refusal: Some((pallet, name)), .. } => {
+            Verdict::Lose(Loss::Refused { pallet: pallet.clone(), name: name.clone() })
+        }
+        Sight::InBlock { block, applied: true, .. } => Verdict::Settle { block: *block },
+        Sight::InBlock { block, applied: false, .. } => {
+            Verdict::Lose(Loss::Unapplied { block: *block })
+        }
+        // Valid in blocks before `era_end`: once its last one is final there is no other.
+        Sight::Nowhere { finalized } if finalized + 1 >= extrinsic.era_end => {
+            Verdict::Lose(Loss::Expired { era_end: extrinsic.era_end })
+        }
+        Sight::Nowhere { .. } => Verdict::Resend,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Owner;
+    use chain_metadata::{MechId, NetUid};
+
+    fn store(dir: &std::path::Path) -> Store {
+        let owner = Owner {
+            hotkey: Hotkey::from_bytes([1; 32]),
+            genesis: "ab".repeat(32),
+            netuid: NetUid(1),
+            mechid: MechId(0),
+        };
+        Store::open(dir, &owner).unwrap()
+    }
+
+    fn submission(epoch: u64) -> Submission {
+        let hotkey = Hotkey::from_bytes([2; 32]);
+        Submission {
+            epoch,
+            decided_at: 90,
+            weights: vec![Paid { hotkey, uid: Uid(1), value: u16::MAX }],
+            extrinsic: SignedExtrinsic {
+                bytes: vec![1, 2, 3],
+                hash: [3; 32],
+                signer: [1; 32],
+                nonce: 7,
+                era_birth: 90,
+                era_end: 154,
+            },
+            state: State::Intended,
+        }
+    }
+
+    #[test]
+    fn a_submission_survives_the_process_with_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = store(dir.path());
+        let id = first.intend(&submission(4)).unwrap();
+        first.advance(id, State::Broadcast).unwrap();
+        drop(first);
+        let (found, row) = store(dir.path()).unresolved().unwrap().unwrap();
+        let sent = Submission { state: State::Broadcast, ..submission(4) };
+        assert_eq!((found, row), (id, sent));
+    }
+
+    #[test]
+    fn nothing_is_intended_while_another_is_open_or_after_the_epoch_is_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let id = store.intend(&submission(4)).unwrap();
+        assert!(matches!(store.intend(&submission(5)), Err(StoreError::Open { .. })));
+        store.advance(id, State::Broadcast).unwrap();
+        store.advance(id, State::Included { block: 95 }).unwrap();
+        store.advance(id, State::Settled { block: 95 }).unwrap();
+        assert!(matches!(store.intend(&submission(4)), Err(StoreError::Settled { epoch: 4 })));
+        store.intend(&submission(5)).unwrap();
+    }
+
+    #[test]
+    fn an_end_is_final() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let id = store.intend(&submission(4)).unwrap();
+        store.advance(id, State::Lost { why: Loss::Expired { era_end: 154 } }).unwrap();
+        assert!(matches!(store.advance(id, State::Broadcast), Err(StoreError::Order { .. })));
+        let ledger = store.ledger(4).unwrap();
+        let lost_once = Ledger { tries: 1, last_try: Some(90), ..Ledger::default() };
+        assert_eq!(ledger, lost_once);
+    }
+
+    #[test]
+    fn what_blocks_show_decides() {
+        let extrinsic = submission(4).extrinsic;
+        let in_block = |refusal, applied| Sight::InBlock { block: 95, refusal, applied };
+        let refused = Some(("SubtensorModule".to_owned(), "SettingWeightsTooFast".to_owned()));
+        let lost = |name: &str| {
+            let (pallet, name) = ("SubtensorModule".to_owned(), name.to_owned());
+            Verdict::Lose(Loss::Refused { pallet, name })
+        };
+        for (sight, verdict) in [
+            (in_block(None, true), Verdict::Settle { block: 95 }),
+            (in_block(None, false), Verdict::Lose(Loss::Unapplied { block: 95 })),
+            (in_block(refused, false), lost("SettingWeightsTooFast")),
+            (Sight::Nowhere { finalized: 152 }, Verdict::Resend),
+            (Sight::Nowhere { finalized: 153 }, Verdict::Lose(Loss::Expired { era_end: 154 })),
+        ] {
+            assert_eq!(reconcile(&extrinsic, &sight), verdict, "{sight:?}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! A validator from start to end.
+
+mod standing;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain::{Call, Chain, Heads, Keypair};
+use chain_metadata::{MechId, Weights};
+use inference::{Engine, EngineOptions};
+use neuron::{Health, Shutdown, expand};
+use subnet_rules::rule::Rule as _;
+use subnet_rules::serve::{Calibration, Serve};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wire::{Client, Network};
+
+use crate::courier::{Courier, Delivery};
+use crate::evidence::{Ledgerbook, Round};
+use crate::examine::{Examiner, Plan};
+use crate::journal::{Paid, State as Fate, Submission, SubmissionId, Verdict};
+use crate::schedule::{Decision, decide};
+use crate::store::{Owner, Store};
+use crate::{Config, Error, Status, calibration};
+
+use standing::Standings;
+use view::View;
+
+/// What the caller of [`run_with`] brings along.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// A running engine of the configured model, to be shared.
+    pub engine: Option<Arc<Engine>>,
+    /// The rule's calibration on that model, where it is known already.
+    pub calibration: Option<Calibration>,
+    /// Where the validator says how it fares, at every head.
+    pub status: Option<watch::Sender<Status>>,
+}
+
+/// Runs a validator until `shutdown`.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    run_with(config, Parts::default(), shutdown).await
+}
+
+/// Runs a validator with parts of the caller's.
+pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Result<(), Error> {
+    let mut validator = tokio::select! {
+        started = Box::pin(Validator::start(config, parts, &shutdown)) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    validator.live(&shutdown).await;
+    Ok(())
+}
+
+struct Validator {
+    config: Config,
+    chain: Chain,
+    keypair: Keypair,
+    health: Health,
+    examiner: Arc<Examiner>,
+    store: Store,
+    book: Ledgerbook,
+    standings: Standings,
+    status: Option<watch::Sender<Status>>,
+    /// The newest head acted on.
+    seen: u64,
+    /// The round under way.
+    rounds: JoinSet<Round>,
+    /// The submission under way.
+    deliveries: JoinSet<Delivery>,
+    /// Serves metrics and health; ends with the validator.
+    _services: JoinSet<()>,
+}
+
+impl Validator {
+    async fn start(config: Config, parts: Parts, shutdown: &Shutdown) -> Result<Self, Error> {
+        let local = config.chain.is_local();
+        let keypair = config.wallet.open(local)?;
+        let (hotkey, netuid) = (keypair.hotkey(), config.chain.netuid());
+        let health = Health::default();
+        let mut services = JoinSet::new();
+        if config.health.enabled {
+            let (address, serving) = health.listen(config.health.port, shutdown.clone()).await?;
+            tracing::info!(%address, "metrics and health");
+            services.spawn(serving);
+        }
+        let chain = config.chain.connect(&health.readiness, shutdown).await?;
+        if chain.uid_of(netuid, &hotkey, None).await?.is_none() {
+            chain.hyperparameters(netuid, None).await?;
+            return Err(Error::Unregistered { hotkey, netuid });
+        }
+        let dir = expand(&config.state.dir);
+        let owner = Owner {
+            hotkey,
+            genesis: hex::encode(chain.genesis_hash()),
+            netuid,
+            mechid: MechId(config.weights.mechid),
+        };
+        let store = Store::open(&dir, &owner)?;
+        let engine = match parts.engine {
+            Some(engine) => engine,
+            None => {
+                let model = config.model.load(None).await?;
+                Arc::new(Engine::start(model, EngineOptions::default()))
+            }
+        };
+        let calibration = match parts.calibration {
+            Some(calibration) => calibration,
+            None => calibration::of(&engine, &dir).await?,
+        };
+        let rule = Serve::shipped(&engine.model_id().to_string(), &calibration)?;
+        let limits = wire::client::Limits {
+            deadline: Duration::from_millis(config.rounds.timeout_ms),
+            network: if local { Network::Local } else { Network::Public },
+            ..wire::client::Limits::default()
+        };
+        let client = Client::new(keypair.pair().clone(), limits)?;
+        let concurrency = config.rounds.concurrency;
+        let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency };
+        let book = store.book(&examiner.rule_digest())?;
+        let known = book.book.hotkeys().count();
+        tracing::info!(%hotkey, rule = %examiner.rule_digest(), known, "examining");
+        Ok(Self {
+            config,
+            chain,
+            keypair,
+            health,
+            examiner: Arc::new(examiner),
+            store,
+            book,
+            standings: Standings::default(),
+            status: parts.status,
+            seen: 0,
+            rounds: JoinSet::new(),
+            deliveries: JoinSet::new(),
+            _services: services,
+        })
+    }
+
+    /// The loop: what happens is a head, the end of a round, or the end of a delivery.
+    async fn live(&mut self, shutdown: &Shutdown) {
+        let mut heads = self.chain.heads();
+        loop {
+            let done = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ready = ready(&mut heads) => match ready {
+                    Ok(()) => self.at_head().await,
+                    Err(error) => Err(error.into()),
+                },
+                Some(round) = self.rounds.join_next() => {
+                    round.map_err(Error::from).and_then(|round| self.book_in(&round))
+                }
+                Some(delivery) = self.deliveries.join_next() => {
+                    delivery.map_err(Error::from).and_then(|delivery| self.delivered(delivery))
+                }
+            };
+            self.note(done);
+        }
+    }
+
+    /// One head: read it, examine if it is time, decide about weights, act.
+    async fn at_head(&mut self) -> Result<(), Error> {
+        let head = self.chain.finalized_head().await?;
+        if head.number <= self.seen {
+            return Ok(());
+        }
+        self.seen = head.number;
+        let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
+        self.standings.note_epoch(&view);
+        self.examine(&view)?;
+        let weights = self.standings.weights(&view, &self.examiner.rule, &self.book.book);
+        let ledger = self.store.ledger(view.epoch())?;
+        let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
+        self.show(&view, weights.as_ref(), decision);
+        match (decision, weights) {
+            (Decision::Submit, Some(weights)) => self.submit(&view, &weights).await,
+            (Decision::Reconcile, _) if self.deliveries.is_empty() => self.reconcile(&view).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a round when it is time and none is under way. That it began is on disk before the
+    /// first question goes out.
+    fn examine(&mut self, view: &View) -> Result<(), Error> {
+        let due = view.head.number >= self.book.begun + self.config.rounds.every_blocks;
+        if !due || !self.rounds.is_empty() {
+            return Ok(());
+        }
+        let rounds = &self.config.rounds;
+        let panel = self.standings.panel(view, &self.examiner.rule, &self.book.book, rounds.panel);
+        if panel.is_empty() {
+            return Ok(());
+        }
+        let begun = Ledgerbook { begun: view.head.number, ..self.book.clone() };
+        self.store.keep(&begun, None)?;
+        self.book = begun;
+        let plan = Plan {
+            epoch: view.epoch(),
+            block: view.head.number,
+            block_hash: view.head.hash,
+            panel,
+            tasks: rounds.tasks,
+        };
+        let examiner = Arc::clone(&self.examiner);
+        self.rounds.spawn(async move { examiner.round(plan).await });
+        Ok(())
+    }
+
+    /// Takes a round into the book, once it is on disk.
+    fn book_in(&mut self, round: &Round) -> Result<(), Error> {
+        let tracks = &self.examiner.rule.manifest().tracks;
+        let mut book = self.book.clone();
+        for exchange in &round.exchanges {
+            let taken = book.book.record(tracks, exchange.hotkey, round.epoch, &exchange.findings);
+            if let Err(error) = taken {
+                tracing::error!(%error, "evidence does not fit the rule and is left out");
+            }
+        }
+        self.store.keep(&book, Some(round))?;
+        self.book = book;
+        self.standings.count(round, &self.health.metrics);
+        Ok(())
+    }
+
+    /// Signs the weights, writes them down, and only then sends them.
+    async fn submit(&mut self, view: &View, weights: &Weights) -> Result<(), Error> {
+        let settings = &self.config.weights;
+        let (netuid, mechid) = (self.config.chain.netuid(), MechId(settings.mechid));
+        let call = Call::set_weights(netuid, mechid, weights, settings.version_key);
+        let extrinsic = self.chain.prepare(&call, &self.keypair).await.map_err(Error::Prepare)?;
+        let hotkey_of = |uid| view.metagraph.neuron(uid).map(|neuron| neuron.hotkey);
+        let submission = Submission {
+            epoch: view.epoch(),
+            decided_at: view.head.number,
+            weights: weights
+                .iter()
+                .filter_map(|(uid, value)| Some(Paid { hotkey: hotkey_of(uid)?, uid, value }))
+                .collect(),
+            extrinsic,
+            state: Fate::Intended,
+        };
+        let id = self.store.intend(&submission)?;
+        tracing::info!(epoch = submission.epoch, miners = weights.len(), "sending weights");
+        self.send(id, submission)
+    }
+
+    /// Hands the bytes to the chain; that they may be out is on disk before.
+    fn send(&mut self, id: SubmissionId, submission: Submission) -> Result<(), Error> {
+        let first = submission.state == Fate::Intended;
+        self.store.advance(id, Fate::Broadcast)?;
+        let courier = self.courier();
+        self.deliveries.spawn(async move { courier.deliver(id, submission, first).await });
+        Ok(())
+    }
+
+    /// Finds out what became of the open submission.
+    async fn reconcile(&mut self, view: &View) -> Result<(), Error> {
+        let Some((id, submission)) = self.store.unresolved()? else { return Ok(()) };
+        match self.courier().look(&submission, view.head.number).await? {
+            Verdict::Resend => self.send(id, submission),
+            verdict => {
+                if submission.state == Fate::Intended {
+                    self.store.advance(id, Fate::Broadcast)?;
+                }
+                self.conclude(id, verdict)
+            }
+        }
+    }
+
+    fn delivered(&mut self, delivery: Delivery) -> Result<(), Error> {
+        self.conclude(delivery.id, delivery.verdict?)
+    }
+
+    /// Writes down what became of a submission.
+    fn conclude(&mut self, id: SubmissionId, verdict: Verdict) -> Result<(), Error> {
+        let metrics = &self.health.metrics;
+        let counter = "ganglion_validator_weight_submissions_total";
+        match verdict {
+            Verdict::Resend => {}
+            Verdict::Settle { block } => {
+                let included = self.store.unresolved()?.is_some_and(|(_, submission)| {
+                    matches!(submission.state, Fate::Included { .. })
+                });
+                if !included {
+                    self.store.advance(id, Fate::Included { block })?;
+                }
+                self.store.advance(id, Fate::Settled { block })?;
+                self.standings.settled();
+                metrics.count(counter, &[("end", "settled")], 1);
+                self.health.readiness.clear("weights");
+                tracing::info!(block, "the chain holds the weights");
+            }
+            Verdict::Lose(why) => {
+                tracing::error!(%why, "the weights were lost");
+                self.health.readiness.object("weights", why.to_string());
+                self.store.advance(id, Fate::Lost { why })?;
+                metrics.count(counter, &[("end", "lost")], 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn courier(&self) -> Courier {
+        Courier {
+            chain: self.chain.clone(),
+            hotkey: self.keypair.hotkey(),
+            netuid: self.config.chain.netuid(),
+            mechid: MechId(self.config.weights.mechid),
+        }
+    }
+
+    fn show(&self, view: &View, weights: Option<&Weights>, decision: Decision) {
+        let metrics = &self.health.metrics;
+        #[expect(clippy::cast_precision_loss, reason = "heights stay far below 2^53")]
+        metrics.set("ganglion_validator_head", &[], view.head.number as f64);
+        if let Some(status) = &self.status {
+            let now = self.standings.status(view, &self.examiner, &self.book.book, weights);
+            status.send_replace(Status { decision: decision.to_string(), ..now });
+        }
+    }
+
+    /// What goes wrong on the way is said, and tried again at the next head: evidence and journal
+    /// are on disk, so nothing is lost by waiting.
+    fn note(&self, done: Result<(), Error>) {
+        match done {
+            Ok(()) => self.health.readiness.clear("loop"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+                self.health.readiness.object("loop", error.to_string());
+            }
+        }
+    }
+}
+
+/// Waits until there is a new finalized head. Which one is asked for afterwards, as several may
+/// have come.
+async fn ready(heads: &mut Heads) -> Result<(), chain::ReadError> {
+    heads.next().await.map(|_| ())
+}

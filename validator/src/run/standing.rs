@@ -1,0 +1,210 @@
+//! What the validator thinks of each miner: whom to ask, what to pay, what to show.
+
+use std::collections::BTreeMap;
+
+use chain::Neuron;
+use chain_metadata::{AxonInfo, Hotkey, Weights};
+use neuron::Metrics;
+use scoring::book::{Assessment, Book};
+use scoring::estimators::Verdict;
+use scoring::weigh::{Payee, shares, weigh};
+use subnet_rules::rule::Rule as _;
+use subnet_rules::serve::{Serve, track};
+
+use super::view::View;
+use crate::evidence::{Outcome, Round};
+use crate::examine::Examiner;
+use crate::panel::{Candidate, choose};
+use crate::{MinerStatus, Status, measure};
+
+/// Counts since the start, by hotkey. Standings themselves are in the book.
+#[derive(Debug, Default)]
+pub(super) struct Standings {
+    tallies: BTreeMap<Hotkey, Tally>,
+    rounds: u64,
+    settled: u64,
+    epoch: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    requests: u64,
+    answered: u64,
+    fault: Option<&'static str>,
+}
+
+impl Standings {
+    /// Says what an epoch paid, once it is over.
+    pub(super) fn note_epoch(&mut self, view: &View) {
+        let earlier = self.epoch.replace(view.epoch());
+        let (Some(earlier), Some(me)) = (earlier, view.me()) else { return };
+        if earlier != view.epoch() {
+            tracing::info!(
+                epoch = earlier,
+                validator_trust = ratio(me.validator_trust),
+                dividends = ratio(me.dividends),
+                emission = %me.emission,
+                "an epoch ran"
+            );
+        }
+    }
+
+    /// A weight vector is on chain.
+    pub(super) fn settled(&mut self) {
+        self.settled += 1;
+    }
+
+    /// Counts a round's outcomes. Hotkeys that are asked no more keep their few bytes until the
+    /// validator restarts; a subnet registers some tens a day.
+    pub(super) fn count(&mut self, round: &Round, metrics: &Metrics) {
+        self.rounds += 1;
+        metrics.count("ganglion_validator_rounds_total", &[], 1);
+        for exchange in &round.exchanges {
+            let tally = self.tallies.entry(exchange.hotkey).or_default();
+            tally.requests += 1;
+            let code = match exchange.outcome {
+                Outcome::Answered { .. } => {
+                    tally.answered += 1;
+                    tally.fault = None;
+                    "ok"
+                }
+                Outcome::Unanswered(fault) => {
+                    let name = measure::name(fault);
+                    tally.fault = Some(name);
+                    name
+                }
+                Outcome::NotMeasured => "not measured",
+            };
+            metrics.count("ganglion_validator_miner_results_total", &[("code", code)], 1);
+        }
+    }
+
+    /// Whom to ask in a round.
+    pub(super) fn panel(
+        &self,
+        view: &View,
+        rule: &Serve,
+        book: &Book,
+        size: usize,
+    ) -> Vec<(Hotkey, Option<AxonInfo>)> {
+        let candidates: Vec<Candidate> = miners(view, book)
+            .map(|neuron| Candidate {
+                hotkey: neuron.hotkey,
+                unsure: unsure(&assess(view, rule, book, &neuron.hotkey)),
+                asked: book.standing(&neuron.hotkey).map(|standing| standing.latest_epoch),
+            })
+            .collect();
+        let axon = |hotkey: &Hotkey| view.metagraph.neuron_of(hotkey).and_then(|n| n.axon);
+        choose(&candidates, size, view.head.hash)
+            .into_iter()
+            .map(|hotkey| (hotkey, axon(&hotkey)))
+            .collect()
+    }
+
+    /// The weights that the evidence earns; `None` where there is none, or where it does not make
+    /// valid weights.
+    pub(super) fn weights(&self, view: &View, rule: &Serve, book: &Book) -> Option<Weights> {
+        let payees: Vec<Payee> = miners(view, book)
+            .filter(|neuron| book.standing(&neuron.hotkey).is_some())
+            .map(|neuron| Payee {
+                hotkey: neuron.hotkey,
+                uid: Some(neuron.uid),
+                worth: assess(view, rule, book, &neuron.hotkey).score(),
+            })
+            .collect();
+        let pay = &rule.manifest().pay;
+        let burn_uid = view.metagraph.uid_of(&view.metagraph.owner_hotkey);
+        let weighed = shares(&payees, &pay.shape, pay.burn)
+            .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
+        weighed.unwrap_or_else(|error| {
+            tracing::error!(%error, "the evidence makes no weights");
+            None
+        })
+    }
+
+    /// What to show; the decision is the caller's to add.
+    pub(super) fn status(
+        &self,
+        view: &View,
+        examiner: &Examiner,
+        book: &Book,
+        weights: Option<&Weights>,
+    ) -> Status {
+        let (rule, manifest) = (&examiner.rule, examiner.rule.manifest());
+        let me = view.me();
+        let miner = |neuron: &Neuron| self.miner(view, rule, book, weights, neuron);
+        Status {
+            hotkey: view.hotkey,
+            uid: me.map(|me| me.uid),
+            rule: format!("{} v{}", manifest.name, manifest.version),
+            block: view.head.number,
+            epoch: view.epoch(),
+            next_epoch_block: view.epoch_end(),
+            permit: me.is_some_and(|me| me.validator_permit),
+            validator_trust: me.map_or(0.0, |me| ratio(me.validator_trust)),
+            dividends: me.map_or(0.0, |me| ratio(me.dividends)),
+            weights_set: self.settled,
+            decision: String::new(),
+            rounds: self.rounds,
+            miners: miners(view, book).map(miner).collect(),
+        }
+    }
+
+    fn miner(
+        &self,
+        view: &View,
+        rule: &Serve,
+        book: &Book,
+        weights: Option<&Weights>,
+        neuron: &Neuron,
+    ) -> MinerStatus {
+        let assessment = assess(view, rule, book, &neuron.hotkey);
+        let tally = self.tallies.get(&neuron.hotkey);
+        MinerStatus {
+            uid: neuron.uid,
+            hotkey: neuron.hotkey,
+            requests: tally.map_or(0, |tally| tally.requests),
+            answered: tally.map_or(0, |tally| tally.answered),
+            score: book.standing(&neuron.hotkey).map(|_| assessment.score()),
+            identity: identity(&assessment).to_owned(),
+            weight: weights.map(|weights| weights.value_of(neuron.uid)),
+            incentive: ratio(neuron.incentive),
+            emission: neuron.emission,
+            fault: tally.and_then(|tally| tally.fault).map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// Those who serve, or about whom there is evidence: never ourselves.
+fn miners<'v>(view: &'v View, book: &'v Book) -> impl Iterator<Item = &'v Neuron> {
+    view.metagraph.neurons.iter().filter(|neuron| {
+        let serves = neuron.axon.is_some() || book.standing(&neuron.hotkey).is_some();
+        serves && neuron.hotkey != view.hotkey
+    })
+}
+
+fn assess(view: &View, rule: &Serve, book: &Book, hotkey: &Hotkey) -> Assessment {
+    book.assess(&rule.manifest().tracks, hotkey, view.epoch())
+}
+
+/// How little is known: 1 where a gate has said nothing or a factor is missing, else the widest
+/// interval of a factor.
+fn unsure(assessment: &Assessment) -> f64 {
+    let open = assessment.gates.values().any(|verdict| *verdict == Verdict::NoEvidence);
+    if open || assessment.factors.is_empty() {
+        return 1.0;
+    }
+    assessment.factors.values().map(|factor| factor.high - factor.low).fold(0.0, f64::max)
+}
+
+fn identity(assessment: &Assessment) -> &'static str {
+    match assessment.gates.get(track::IDENTITY) {
+        Some(Verdict::Pass) => "pass",
+        Some(Verdict::Fail) => "fail",
+        Some(Verdict::NoEvidence) | None => "no evidence",
+    }
+}
+
+fn ratio(proportion: u16) -> f64 {
+    f64::from(proportion) / f64::from(u16::MAX)
+}

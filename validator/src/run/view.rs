@@ -1,0 +1,85 @@
+//! All that a decision needs of the chain, read at one finalized block.
+
+use chain::{Chain, Head, Metagraph, Neuron, ReadError};
+use chain_metadata::{EpochClock, Hotkey, Hyperparameters, MechId};
+
+use crate::Config;
+use crate::schedule::{Ledger, Mode, Moment, Seat, Version};
+
+/// The subnet at a finalized head.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) head: Head,
+    pub(super) metagraph: Metagraph,
+    pub(super) clock: EpochClock,
+    pub(super) hyperparameters: Hyperparameters,
+    pub(super) hotkey: Hotkey,
+    /// The block of our last weights in this mechanism, or of our registration.
+    last_update: Option<u64>,
+}
+
+impl View {
+    pub(super) async fn read(
+        chain: &Chain,
+        config: &Config,
+        hotkey: &Hotkey,
+        head: Head,
+    ) -> Result<Self, ReadError> {
+        let (netuid, at) = (config.chain.netuid(), Some(head.hash));
+        let metagraph = chain.metagraph(netuid, at).await?;
+        let clock = chain.epoch_clock(netuid, at).await?;
+        let hyperparameters = chain.hyperparameters(netuid, at).await?;
+        let mechid = MechId(config.weights.mechid);
+        let last_update = match (mechid.0, metagraph.neuron_of(hotkey)) {
+            (_, None) => None,
+            (0, Some(me)) => Some(me.last_update),
+            (_, Some(me)) => {
+                chain.last_update(netuid, mechid, at).await?.get(usize::from(me.uid.0)).copied()
+            }
+        };
+        Ok(Self { head, metagraph, clock, hyperparameters, hotkey: *hotkey, last_update })
+    }
+
+    /// Our slot.
+    pub(super) fn me(&self) -> Option<&Neuron> {
+        self.metagraph.neuron_of(&self.hotkey)
+    }
+
+    /// The subnet's epoch.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.clock.subnet_epoch_index
+    }
+
+    /// The block whose beginning runs the next epoch.
+    pub(super) fn epoch_end(&self) -> u64 {
+        self.clock.next_epoch_block(self.head.number).unwrap_or(u64::MAX)
+    }
+
+    /// What [`decide`](crate::schedule::decide) takes.
+    pub(super) fn moment(&self, config: &Config, payable: bool, ledger: Ledger) -> Moment {
+        let seat = self.me().map(|me| Seat {
+            permit: me.validator_permit,
+            last_update: self.last_update.unwrap_or(me.last_update),
+        });
+        let mode = match (config.weights.enabled, self.hyperparameters.commit_reveal_enabled) {
+            (false, _) => Mode::Off,
+            (true, true) => Mode::CommitReveal,
+            (true, false) => Mode::Open,
+        };
+        Moment {
+            now: self.head.number,
+            tempo: u64::from(self.clock.tempo),
+            epoch_end: self.epoch_end(),
+            margin: config.weights.margin_blocks,
+            rate_limit: self.hyperparameters.weights_rate_limit,
+            seat,
+            version: Version {
+                ours: config.weights.version_key,
+                asked: self.hyperparameters.weights_version_key,
+            },
+            payable,
+            mode,
+            ledger,
+        }
+    }
+}
