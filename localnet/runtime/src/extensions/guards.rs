@@ -194,3 +194,25 @@ fn check_serving(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, code};
+    use codec::Decode;
+    use scale_info::{TypeDef, TypeInfo};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn errors_have_the_real_chains_codes() {
+        let codes = include_str!("../../tests/vectors/pool_errors.json");
+        let codes: BTreeMap<String, u8> = serde_json::from_str(codes).unwrap();
+        let TypeDef::Variant(errors) = Refusal::type_info().type_def else { panic!("no variants") };
+        for (name, expected) in codes {
+            let error = errors.variants.iter().find(|error| error.name == name);
+            let error = error.unwrap_or_else(|| panic!("no error {name}"));
+            let error = Refusal::decode(&mut [error.index].as_slice()).unwrap();
+            assert_eq!(code(&error), expected, "{name}");
+        }
+        assert_eq!(code(&Refusal::DuplicateUids), 255);
+    }
+}
