@@ -19,8 +19,8 @@ const SEED: u64 = 0;
 /// Longest answer, as the `serve` rule draws it.
 const MAX_TOKENS: u32 = 48;
 
-/// Temperature, as the `serve` rule draws at.
-const TEMPERATURE: f32 = 0.8;
+/// Temperature at which the `serve` rule draws.
+const TEMPERATURE: f32 = 1.0;
 
 /// Questions under way at a time.
 const TOGETHER: usize = 16;
