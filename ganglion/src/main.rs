@@ -1,2 +1,45 @@
 //! The one command.
-fn main() {}
+
+use clap::{Parser, Subcommand};
+use neuron::{Exit, logs::LogArgs};
+
+/// A Bittensor-style subnet: chain, miners, validators, rules.
+#[derive(Debug, Parser)]
+#[command(name = "ganglion", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A whole subnet on this machine: chain, miners, validators, live table.
+    Up {
+        #[command(flatten)]
+        args: ganglion::up::UpArgs,
+        #[command(flatten)]
+        logs: LogArgs,
+    },
+    /// A chain on this machine, as anvil is one for Ethereum.
+    Localnet(ganglion::localnet::Args),
+    /// Serve a model and be paid for it.
+    Miner(miner::cli::Args),
+    /// Examine miners and set weights.
+    Validator(validator::cli::Args),
+    /// Write rules, check them, attack them.
+    Rules(subnet_rules::cli::Args),
+}
+
+fn main() -> Exit {
+    match Cli::parse().command {
+        Command::Up { args, logs } => ganglion::up::main(&args, &logs),
+        Command::Localnet(args) => ganglion::localnet::main(args),
+        Command::Miner(args) => miner::cli::main(args),
+        Command::Validator(args) => validator::cli::main(args),
+        Command::Rules(args) => match subnet_rules::cli::main(args) {
+            subnet_rules::cli::Outcome::Done => Exit::Done,
+            subnet_rules::cli::Outcome::Usage => Exit::Usage,
+            subnet_rules::cli::Outcome::Failed => Exit::Failed,
+        },
+    }
+}

@@ -1,0 +1,143 @@
+//! The live table: the report as lines of text (pure), and the terminal that redraws them in place.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use crossterm::{cursor, queue, style, terminal};
+
+use super::report::{MinerReport, Report, ValidatorReport, alpha};
+
+/// What the header shows beside the report.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    /// Where clients connect.
+    pub(super) endpoint: String,
+    /// The newest final block.
+    pub(super) block: u64,
+    /// Blocks until the subnet's next epoch.
+    pub(super) until_epoch: u64,
+    /// What is going on, in a few words.
+    pub(super) phase: String,
+}
+
+/// The report at a moment, as a person reads it.
+pub(super) fn render(report: &Report, moment: &Moment) -> String {
+    let mut text = format!(
+        "subnet {} on {}   block {}   epoch {} (next in {} blocks)   {}\n\
+         rule {}   model {} {}:{}\n\n",
+        report.netuid,
+        moment.endpoint,
+        moment.block,
+        report.epochs,
+        moment.until_epoch,
+        moment.phase,
+        report.rule,
+        report.model.name,
+        short(&report.model.digest),
+        report.model.numeric_class,
+    );
+    text.push_str(&miners(&report.miners).to_string());
+    text.push_str("\n\n");
+    text.push_str(&validators(&report.validators).to_string());
+    text.push('\n');
+    text
+}
+
+fn miners(rows: &[MinerReport]) -> Table {
+    let mut table = plain(&[
+        "miner", "kind", "uid", "requests", "score", "identity", "incentive", "earned",
+    ]);
+    for row in rows {
+        let earned = row.alpha_stake_after.rao().saturating_sub(row.alpha_stake_before.rao());
+        table.add_row(vec![
+            Cell::new(&row.name).add_attribute(Attribute::Bold),
+            Cell::new(&row.kind),
+            right(row.uid),
+            right(row.requests),
+            right(row.score.map_or_else(|| "–".to_owned(), |score| format!("{score:.3}"))),
+            verdict(&row.identity),
+            right(format!("{:.3}", row.incentive)),
+            right(alpha(chain_metadata::Alpha(earned))),
+        ]);
+    }
+    table
+}
+
+fn validators(rows: &[ValidatorReport]) -> Table {
+    let mut table = plain(&["validator", "uid", "trust", "dividends", "weights set"]);
+    for row in rows {
+        table.add_row(vec![
+            Cell::new(&row.name).add_attribute(Attribute::Bold),
+            right(row.uid),
+            right(format!("{:.3}", row.validator_trust)),
+            right(format!("{:.3}", row.dividends)),
+            right(row.weights_set),
+        ]);
+    }
+    table
+}
+
+fn plain(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+fn right(value: impl ToString) -> Cell {
+    Cell::new(value).set_alignment(CellAlignment::Right)
+}
+
+fn verdict(identity: &str) -> Cell {
+    let cell = Cell::new(identity);
+    match identity {
+        "pass" => cell.fg(Color::Green),
+        "fail" => cell.fg(Color::Red),
+        _ => cell.fg(Color::DarkGrey),
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// A place to draw: in place on a terminal, nothing elsewhere (there, lines tell the story).
+#[derive(Debug)]
+pub(super) struct Screen {
+    lines_drawn: u16,
+    interactive: bool,
+}
+
+impl Screen {
+    /// Draws only when standard output is a terminal and nobody asked for JSON.
+    pub(super) fn new(json: bool) -> Self {
+        Self { lines_drawn: 0, interactive: !json && std::io::stdout().is_terminal() }
+    }
+
+    /// Whether a person is looking at a live table.
+    pub(super) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Prints text that stays above the table.
+    pub(super) fn print(&mut self, text: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")?;
+        self.lines_drawn = 0;
+        out.flush()
+    }
+
+    /// Replaces what was drawn before.
+    pub(super) fn draw(&mut self, text: &str) -> std::io::Result<()> {
+        if !self.interactive {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        if self.lines_drawn > 0 {
+            queue!(out, cursor::MoveToPreviousLine(self.lines_drawn))?;
+        }
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown), style::Print(text))?;
+        out.flush()?;
+        self.lines_drawn = u16::try_from(text.lines().count()).unwrap_or(u16::MAX);
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! The whole network in one process: one story a file.
+
+mod emission;

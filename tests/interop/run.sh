@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The local chain and the wire, judged by other people's programs: the Python SDK and btcli.
+# usage: run.sh CACHE_FOLDER   (holds the virtual environments)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cache="${1:?folder for the virtual environments}"
+target="${CARGO_TARGET_DIR:-target}"
+
+venv() { # name, requirement...
+    local folder="$cache/$1"
+    shift
+    if ! "$folder/bin/python" -c 'import bittensor' 2>/dev/null; then
+        python3 -m venv "$folder"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    fi
+}
+venv venv11 bittensor==11.3.0
+
+cargo build --locked -p ganglion
+cargo build --locked -p wire --examples
+python="$cache/venv11/bin/python"
+home=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
+export HOME="$home" # the SDK caches metadata and wallets there
+
+port=19944
+"$target/debug/ganglion" localnet --port "$port" --block-ms 250 >"$home/localnet.log" 2>&1 &
+for _ in $(seq 100); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+    sleep 0.1
+done
+
+"$python" tests/interop/sdk.py "ws://127.0.0.1:$port" "$home/wallets"
+"$python" tests/interop/cli.py "ws://127.0.0.1:$port" "$home/wallets" "$cache/venv11/bin/btcli"
+"$python" tests/interop/btauth.py "$target/debug/examples"

@@ -1,0 +1,7 @@
+//! The suite as its users meet it. Nothing of ours is mocked.
+//!
+//! ```text
+//! e2e/      one story a file: the whole network in one process
+//! cli/      the command as a person types it (built with the package `ganglion`)
+//! interop/  other people's programs against ours: the Python SDK, btcli
+//! ```
