@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Sampling;
+use crate::{
+    kernel::{Isa, partition},
+    sample::Sampling,
+};
 
 /// A claimed token held against the model's own draw.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,10 +48,9 @@ impl TokenCheck {
 
 /// Log-probability of `token` under softmax(logits), in nats.
 pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&l| f64::from(crate::kernel::exp(l - most))).sum();
+    let all = partition(Isa::detect(), logits, 1.0);
     #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
-    let logprob = (f64::from(logits[token as usize] - most) - libm::log(sum)) as f32;
+    let logprob = (f64::from(logits[token as usize] - all.most) - libm::log(all.sum)) as f32;
     logprob
 }
 
@@ -57,18 +59,9 @@ fn entropy(logits: &[f32], temperature: f32) -> f32 {
     if temperature == 0.0 {
         return 0.0;
     }
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (mut sum, mut weighted) = (0.0_f64, 0.0_f64);
-    for &logit in logits {
-        let x = (logit - most) / temperature;
-        let p = f64::from(crate::kernel::exp(x));
-        sum += p;
-        if p > 0.0 {
-            weighted += p * f64::from(x);
-        }
-    }
+    let all = partition(Isa::detect(), logits, temperature);
     #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
-    let entropy = (libm::log(sum) - weighted / sum).max(0.0) as f32;
+    let entropy = (libm::log(all.sum) - all.weighted / all.sum).max(0.0) as f32;
     entropy
 }
 

@@ -44,6 +44,52 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * scale }
 }
 
+/// Sums over a row of logits, with `x = (logit − max) / temperature`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Partition {
+    /// The largest logit.
+    pub(crate) most: f32,
+    /// `Σ eˣ`.
+    pub(crate) sum: f64,
+    /// `Σ x·eˣ`.
+    pub(crate) weighted: f64,
+}
+
+struct Partitioned<'a> {
+    logits: &'a [f32],
+    temperature: f32,
+}
+
+impl Kernel for Partitioned<'_> {
+    type Output = Partition;
+
+    #[inline(always)]
+    fn run(self) -> Partition {
+        let mut most = [f32::NEG_INFINITY; LANES];
+        for chunk in self.logits.chunks(LANES) {
+            for (most, &logit) in most.iter_mut().zip(chunk) {
+                *most = if logit > *most { logit } else { *most };
+            }
+        }
+        let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (mut sums, mut weighted) = ([0.0_f64; LANES], [0.0_f64; LANES]);
+        for chunk in self.logits.chunks(LANES) {
+            for (lane, &logit) in chunk.iter().enumerate() {
+                let x = ((logit - most) / self.temperature).max(-f32::MAX);
+                let p = exp(x);
+                sums[lane] += f64::from(p);
+                weighted[lane] += f64::from(p * x);
+            }
+        }
+        Partition { most, sum: sums.iter().sum(), weighted: weighted.iter().sum() }
+    }
+}
+
+/// The partition sums of softmax(logits / temperature); `temperature` > 0.
+pub(crate) fn partition(isa: Isa, logits: &[f32], temperature: f32) -> Partition {
+    isa.run(Partitioned { logits, temperature })
+}
+
 struct RmsNorm<'a> {
     x: &'a [f32],
     weight: &'a [f32],

@@ -18,7 +18,7 @@ mod pool;
 
 pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape};
 pub(crate) use isa::Isa;
-pub(crate) use math::{Rounding, add, exp, rms_norm, rotate, silu_mul};
+pub(crate) use math::{Rounding, add, partition, rms_norm, rotate, silu_mul};
 pub(crate) use matrix::Matrix;
 pub(crate) use pool::Pool;
 
