@@ -1,5 +1,6 @@
 //! `cargo run --release -p inference --example bench -- MODEL CLASS THREADS [PROMPT DECODE CONCURRENCY]`:
 //! the figures of one model as JSON.
+#![expect(clippy::print_stdout, reason = "figures are its output")]
 
 use std::sync::Arc;
 

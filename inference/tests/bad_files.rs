@@ -1,4 +1,5 @@
 //! Files that are broken, hostile or of another kind: a clear error, and nothing allocated for them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
