@@ -2,6 +2,5 @@
 //!
 //! ```text
 //! e2e/      one story a file: the whole network in one process
-//! cli/      the command as a person types it (built with the package `ganglion`)
-//! interop/  other people's programs against ours: the Python SDK, btcli
+//! interop/  other people's programs against ours: the Python SDK
 //! ```

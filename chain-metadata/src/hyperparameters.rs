@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the suite needs to know of a subnet's hyperparameters, at one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the chain's own")]
 pub struct Hyperparameters {
     /// Blocks between two epochs; 0 stops them.
     pub tempo: u16,

@@ -35,8 +35,7 @@ fn every_fact_holds_on_every_recorded_runtime_or_is_declared_absent() {
 #[ignore = "needs recordings of the real chain in GANGLION_METADATA_DIR or ../shared/metadata"]
 fn every_error_with_an_advice_is_an_error_of_some_recorded_runtime() {
     /// Newer than the newest recording.
-    const NEWER: [&str; 3] =
-        ["CommitPayloadTooLarge", "CommitQueueFull", "TooManyStakingHotkeys"];
+    const NEWER: [&str; 3] = ["CommitPayloadTooLarge", "CommitQueueFull", "TooManyStakingHotkeys"];
     let reports: Vec<_> = recordings().iter().map(|(_, m)| check(m).unwrap()).collect();
     for (pallet, error) in errors().filter(|(_, error)| !NEWER.contains(error)) {
         let fact = format!("error {pallet}.{error}");

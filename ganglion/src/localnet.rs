@@ -5,7 +5,7 @@ use neuron::{Exit, Explain, logs::LogArgs};
 
 /// The chain's flags, and what to log.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct LocalnetArgs {
     /// The chain's own flags.
     #[command(flatten)]
     pub chain: cli::Args,
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 /// Runs a chain and says how the program ends: Ctrl-C is its proper end.
-pub fn main(args: Args) -> Exit {
+pub fn main(args: LocalnetArgs) -> Exit {
     args.logs.install();
     let ended = neuron::cli::run_to_end(|stop| async move {
         cli::run(args.chain, stop.cancelled_owned()).await.map_err(Failed)

@@ -21,7 +21,7 @@ enum Command {
         logs: LogArgs,
     },
     /// A chain on this machine, as anvil is one for Ethereum.
-    Localnet(ganglion::localnet::Args),
+    Localnet(ganglion::localnet::LocalnetArgs),
     /// Serve a model and be paid for it.
     Miner(miner::cli::Args),
     /// Examine miners and set weights.
@@ -41,5 +41,15 @@ fn main() -> Exit {
             subnet_rules::cli::Outcome::Usage => Exit::Usage,
             subnet_rules::cli::Outcome::Failed => Exit::Failed,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Every figure is of this run on this machine; nothing is asserted. The peers are the chain's own goals.
 
+#![expect(clippy::unwrap_used, reason = "a figure that cannot be taken stops the run")]
+
 #[path = "../tests/it/client.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, clippy::panic, reason = "the tests use the rest")]
 mod client;
 
 use client::{Client, Signing, connect, hex, public};
@@ -23,14 +25,14 @@ fn main() {
     let begun = Instant::now();
     let chain = localnet::spawn(Config::test()).unwrap();
     row("spawn to block 1 made and endpoint open", "20 ms", millis(begun));
-    empty_blocks(chain);
+    empty_blocks(&chain);
     day_of_a_live_subnet();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(snapshots());
     runtime.block_on(set_weights());
 }
 
-fn empty_blocks(chain: Localnet) {
+fn empty_blocks(chain: &Localnet) {
     const BLOCKS: u32 = 10_000;
     let begun = Instant::now();
     chain.mine(BLOCKS).unwrap();

@@ -91,26 +91,27 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<(), Error
 
 /// Accounts, their balances, and where the chain is.
 fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
-    let mut text = String::from("\nAccounts\n");
-    for who in DEV_ACCOUNTS {
+    let account = |who: &str| {
         let address = genesis::account(who).map(|account| account.to_ss58check());
         let rao = genesis.balances.get(who).copied().unwrap_or(0);
         let sudo = if genesis.sudo == who { "  sudo" } else { "" };
-        text += &format!("  {who:<10} {}  {} TAO{sudo}\n", address.unwrap_or_default(), rao / TAO);
-    }
+        format!("  {who:<10} {}  {} TAO{sudo}\n", address.unwrap_or_default(), rao / TAO)
+    };
+    let accounts: Vec<String> = DEV_ACCOUNTS.into_iter().map(account).collect();
     let sealing = if args.instant {
         "a block for each extrinsic".to_owned()
     } else {
         format!("a block every {} ms", args.block_ms)
     };
     let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
-    text += &format!(
-        "\nSpec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\nGenesis  {:?}\nHead     {}\n\nListening on {}\n",
+    format!(
+        "\nAccounts\n{}\nSpec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\
+         Genesis  {:?}\nHead     {}\n\nListening on {}\n",
+        accounts.concat(),
         args.spec,
         args.finality_lag,
         chain.genesis_hash(),
         chain.head().number,
         chain.url(),
-    );
-    text
+    )
 }

@@ -14,6 +14,7 @@ pub(crate) enum Pace {
 
 /// Milliseconds since the Unix epoch, shifted by what was mined ahead or set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, codec::Encode, codec::Decode)]
+#[expect(clippy::struct_field_names, reason = "the postfix is the unit")]
 pub(crate) struct Clock {
     /// The youngest block's timestamp; the genesis has none.
     last_ms: Option<u64>,

@@ -6,6 +6,11 @@
 //! announced and is dropped. Opening replays the file and, when it has grown, writes a fresh checkpoint
 //! beside it and renames.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the SCALE derive casts the indices of an enum of three variants"
+)]
+
 use crate::{
     chain::Block,
     clock::Clock,
@@ -102,8 +107,11 @@ pub(crate) struct Checkpoint {
 
 #[derive(Debug, Encode, Decode)]
 pub(crate) enum Record {
+    #[codec(index = 0)]
     Checkpoint(Checkpoint),
+    #[codec(index = 1)]
     Block { block: WrittenBlock, delta: Delta, clock: Clock },
+    #[codec(index = 2)]
     Revert { to: u32, clock: Clock },
 }
 

@@ -249,7 +249,9 @@ impl Node {
         self.pool.lock().clear();
         let kept = desk.unfinalized.partition_point(|(block, _)| block.header.number <= number);
         for (_, watchers) in desk.unfinalized.split_off(kept) {
-            watchers.iter().for_each(|watcher| tell(watcher, Status::Dropped));
+            for watcher in &watchers {
+                tell(watcher, Status::Dropped);
+            }
         }
         self.chain.revert_to(number);
         self.progress.send_modify(|progress| {
@@ -299,7 +301,9 @@ impl Node {
                 let (harmless, harmful): (Vec<_>, Vec<_>) =
                     queue.into_iter().partition(|one| build(&[Arc::clone(one)]).is_ok());
                 let mut pool = self.pool.lock();
-                harmful.iter().for_each(|one| pool.close(&one.hash, Status::Invalid));
+                for one in &harmful {
+                    pool.close(&one.hash, Status::Invalid);
+                }
                 drop(pool);
                 let built = build(&harmless)?;
                 Ok((harmless, built))
@@ -340,7 +344,9 @@ impl Node {
         let finalized = number.saturating_sub(self.finality_lag);
         let waiting = desk.unfinalized.partition_point(|(b, _)| b.header.number <= finalized);
         for (block, watchers) in desk.unfinalized.drain(..waiting) {
-            watchers.iter().for_each(|watcher| tell(watcher, Status::Finalized(block.hash)));
+            for watcher in &watchers {
+                tell(watcher, Status::Finalized(block.hash));
+            }
         }
         self.progress.send_modify(|progress| {
             progress.best = number;

@@ -188,7 +188,9 @@ impl Pool {
             entry.validity.requires = validity.requires;
             let watchers = entry.watchers.clone();
             if self.entries.get(hash).is_some_and(|entry| self.is_ready(entry)) {
-                watchers.iter().for_each(|watcher| tell(watcher, Status::Ready));
+                for watcher in &watchers {
+                    tell(watcher, Status::Ready);
+                }
             }
         }
     }
@@ -229,7 +231,9 @@ impl Pool {
     /// Empties the pool.
     pub(crate) fn clear(&mut self) {
         for entry in std::mem::take(self).entries.into_values() {
-            entry.watchers.iter().for_each(|watcher| tell(watcher, Status::Dropped));
+            for watcher in &entry.watchers {
+                tell(watcher, Status::Dropped);
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::Aead};
 use ml_kem::{Ciphertext, EncodedSizeUser, KemCore, MlKem768, kem::Decapsulate};
 
-/// Bytes of an XChaCha20 nonce.
+/// Bytes of the cipher's nonce.
 const NONCE: usize = 24;
 
 type DecapsulationKey = <MlKem768 as KemCore>::DecapsulationKey;

@@ -1,6 +1,6 @@
 """The Python SDK, unmodified, against the local chain: what it reads, pays, registers and sets.
 
-usage: sdk.py ENDPOINT WALLETS
+usage: sdk.py ENDPOINT
 Each line printed is a fact that was checked; the first one that does not hold ends the run.
 """
 
@@ -9,7 +9,7 @@ import sys
 import bittensor as bt
 from bittensor.keyfiles import Keypair
 
-ENDPOINT, WALLETS = sys.argv[1], sys.argv[2]
+ENDPOINT = sys.argv[1]
 CHECKED = 0
 
 
@@ -21,23 +21,23 @@ def fact(sentence, holds):
     print(f"  {sentence}")
 
 
-def dev_wallet(name, uri, hotkey_uri=None):
-    """A wallet on disk, as btcli would have made it, from a development key."""
-    wallet = bt.Wallet(name, "default", path=WALLETS)
-    cold, hot = Keypair.create_from_uri(uri), Keypair.create_from_uri(hotkey_uri or f"{uri}//hot")
-    wallet._coldkey, wallet._coldkeypub, wallet._hotkey = cold, cold, hot
-    return wallet
+class DevWallet:
+    """The keys of a development path, in the shape that the SDK takes for a wallet."""
+
+    def __init__(self, uri):
+        self.coldkey = self.coldkeypub = Keypair.create_from_uri(uri)
+        self.hotkey = Keypair.create_from_uri(f"{uri}//hot")
 
 
 def main():
-    alice, bob = dev_wallet("alice", "//Alice"), dev_wallet("bob", "//Bob")
-    cold, hot = alice._coldkey.ss58_address, alice._hotkey.ss58_address
+    alice, bob = DevWallet("//Alice"), DevWallet("//Bob")
+    cold, hot = alice.coldkey.ss58_address, alice.hotkey.ss58_address
     with bt.SyncClient(ENDPOINT) as chain:
         fact("it connects and reads a block number", chain.block >= 0)
-        before = chain.balances.get(bob._coldkey.ss58_address)
+        before = chain.balances.get(bob.coldkey.ss58_address)
         fact("//Bob is funded", before.rao > 0)
-        chain.execute(bt.Transfer(bob._coldkey.ss58_address, 5), alice).raise_for_failure()
-        after = chain.balances.get(bob._coldkey.ss58_address)
+        chain.execute(bt.Transfer(bob.coldkey.ss58_address, 5), alice).raise_for_failure()
+        after = chain.balances.get(bob.coldkey.ss58_address)
         fact("a transfer arrives to the rao", after.rao - before.rao == 5 * 10**9)
 
         known = {subnet.netuid for subnet in chain.subnets.all()}
@@ -46,7 +46,7 @@ def main():
         fact("a subnet registers", netuid > 0)
         chain.execute(bt.StartCall(netuid), alice).raise_for_failure()
 
-        worker = bob._hotkey.ss58_address
+        worker = bob.hotkey.ss58_address
         chain.execute(bt.BurnedRegister(netuid, worker), bob).raise_for_failure()
         graph = chain.subnets.metagraph(netuid)
         hotkeys = [neuron.hotkey for neuron in graph.neurons]
@@ -54,11 +54,11 @@ def main():
         fact("the owner's hotkey is uid 0", hotkeys[0] == hot)
 
     with bt.SyncClient(ENDPOINT) as chain:
-        chain.execute(bt.AddStake(hot, netuid, 100), alice).raise_for_failure()
-        stake = chain.staking.get(hot, cold, netuid)
+        chain.execute(bt.AddStake(hot, netuid, 5), alice).raise_for_failure()
+        stake = chain.staking.get(cold, hot, netuid)
         fact("staked tao becomes alpha", stake.rao > 0)
         chain.execute(bt.RemoveStake(hot, netuid, bt.alpha(1, netuid)), alice).raise_for_failure()
-        fact("and some of it leaves again", chain.staking.get(hot, cold, netuid).rao < stake.rao)
+        fact("and some of it leaves again", chain.staking.get(cold, hot, netuid).rao < stake.rao)
 
         name = "commit_reveal_weights_enabled"
         chain.execute(bt.SetHyperparameter(netuid, name, False), alice).raise_for_failure()
@@ -68,6 +68,8 @@ def main():
         axon = chain.subnets.metagraph(netuid).neurons[1].axon
         fact("an axon is published", "203.0.113.7" in str(axon))
 
+        # A registration counts as an update: the first weights wait for the rate limit.
+        chain.wait_for_block(chain.block + chain.weights.weights_rate_limit(netuid) + 1)
         result = chain.execute(bt.SetWeights(netuid, [0, 1], [0.25, 0.75]), alice)
         result.raise_for_failure()
         row = dict(chain.query(("SubtensorModule", "Weights"), [netuid, 0]))

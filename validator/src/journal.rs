@@ -194,6 +194,12 @@ impl Store {
         Ok(rows.into_iter().map(|(id, row)| (SubmissionId(id), row)).collect())
     }
 
+    /// Every submission kept, oldest first.
+    pub fn history(&self) -> Result<Vec<(SubmissionId, Submission)>, StoreError> {
+        let rows = self.rows(TABLE, "SELECT id, body, sum FROM submission ORDER BY id", [])?;
+        Ok(rows.into_iter().map(|(id, row)| (SubmissionId(id), row)).collect())
+    }
+
     /// The submission whose end is not known, if there is one: always the newest.
     pub fn unresolved(&self) -> Result<Option<(SubmissionId, Submission)>, StoreError> {
         Ok(self.submissions()?.pop().filter(|(_, newest)| !newest.state.is_final()))

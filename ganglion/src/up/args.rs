@@ -58,7 +58,7 @@ pub struct MinerKind {
 }
 
 /// Most miners of one kind: each has a socket and a model of its own on this machine.
-pub const MAX_MINERS: u8 = 16;
+const MAX_MINERS: u8 = 16;
 
 /// How a miner of the cast behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

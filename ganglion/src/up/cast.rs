@@ -159,17 +159,9 @@ fn chain_settings(stage: &Stage) -> ChainSettings {
 }
 
 fn wallet_settings(stage: &Stage, player: &Player) -> WalletSettings {
-    WalletSettings {
-        name: player.name.clone(),
-        hotkey: HOTKEY.into(),
-        path: stage.wallets(),
-    }
+    WalletSettings { name: player.name.clone(), hotkey: HOTKEY.into(), path: stage.wallets() }
 }
 
 fn model_settings(args: &UpArgs) -> ModelSettings {
-    ModelSettings {
-        source: args.model.clone(),
-        threads: args.threads,
-        ..ModelSettings::default()
-    }
+    ModelSettings { source: args.model.clone(), threads: args.threads, ..ModelSettings::default() }
 }

@@ -23,7 +23,6 @@ pub(super) struct Observer {
     chain: Chain,
     netuid: NetUid,
     endpoint: String,
-    players: Vec<Player>,
     statuses: Vec<watch::Receiver<validator::Status>>,
     epochs: EpochCount,
     report: Report,
@@ -60,7 +59,6 @@ impl Observer {
             chain: stage.chain.clone(),
             netuid: stage.netuid,
             endpoint: stage.endpoint(),
-            players: stage.players.clone(),
             statuses,
             epochs: EpochCount::default(),
             report: Report {
@@ -121,7 +119,7 @@ impl Observer {
             );
         }
         self.read_validators(&metagraph);
-        self.read_miners(&metagraph, head).await
+        self.read_miners(&metagraph).await
     }
 
     fn read_validators(&mut self, metagraph: &Metagraph) {
@@ -138,15 +136,18 @@ impl Observer {
         }
     }
 
-    async fn read_miners(&mut self, metagraph: &Metagraph, head: Head) -> Result<(), UpError> {
+    async fn read_miners(&mut self, metagraph: &Metagraph) -> Result<(), UpError> {
         for row in &mut self.report.miners {
             if let Some(neuron) = metagraph.neuron_of(&row.hotkey) {
                 row.incentive = f64::from(neuron.incentive) / FULL;
                 row.alpha_stake_after =
                     self.chain.stake(&row.hotkey, &neuron.coldkey, self.netuid).await?;
             }
-            let views: Vec<_> =
-                self.statuses.iter().filter_map(|status| view(&status.borrow(), &row.hotkey)).collect();
+            let views: Vec<_> = self
+                .statuses
+                .iter()
+                .filter_map(|status| view(&status.borrow(), &row.hotkey))
+                .collect();
             row.requests = views.iter().map(|view| view.requests).sum();
             row.score = mean(views.iter().filter_map(|view| view.score));
             if let Some(view) = views.iter().max_by_key(|view| view.requests) {

@@ -44,9 +44,8 @@ pub(super) fn render(report: &Report, moment: &Moment) -> String {
 }
 
 fn miners(rows: &[MinerReport]) -> Table {
-    let mut table = plain(&[
-        "miner", "kind", "uid", "requests", "score", "identity", "incentive", "earned",
-    ]);
+    let mut table =
+        plain(&["miner", "kind", "uid", "requests", "score", "identity", "incentive", "earned"]);
     for row in rows {
         let earned = row.alpha_stake_after.rao().saturating_sub(row.alpha_stake_before.rao());
         table.add_row(vec![

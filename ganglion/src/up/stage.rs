@@ -10,7 +10,7 @@ use chain::{
     Call, Chain, ConnectOptions, Inclusion,
     wallet::{Keypair, NewKey, Wallet},
 };
-use chain_metadata::{Coldkey, Hotkey, NetUid, Tao, Uid};
+use chain_metadata::{Hotkey, NetUid, Tao, Uid};
 use futures::future::try_join_all;
 use localnet::{Localnet, Sealing};
 use scale_value::Value;
@@ -49,7 +49,6 @@ pub(super) struct Player {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) hotkey: Hotkey,
-    pub(super) coldkey: Coldkey,
     pub(super) uid: Uid,
 }
 
@@ -106,10 +105,8 @@ pub(super) async fn set(args: &UpArgs) -> Result<Stage, UpError> {
     let alice = Keypair::dev("//Alice")?;
     let owner = wallet(folder.path(), "owner")?;
     let cast = parts(args);
-    let wallets = cast
-        .iter()
-        .map(|(name, _)| wallet(folder.path(), name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let wallets =
+        cast.iter().map(|(name, _)| wallet(folder.path(), name)).collect::<Result<Vec<_>, _>>()?;
     fund(&chain, &alice, wallets.iter().chain([&owner])).await?;
     let netuid = found(&chain, &owner).await?;
     let settings = tune(args, &chain, netuid, &alice, &owner).await?;
@@ -158,7 +155,8 @@ fn parts(args: &UpArgs) -> Vec<(String, Role)> {
     for wanted in &args.miners {
         let name = wanted.kind.name();
         for _ in 0..wanted.count {
-            let number = 1 + cast.iter().filter(|(_, role)| *role == Role::Miner(wanted.kind)).count();
+            let number =
+                1 + cast.iter().filter(|(_, role)| *role == Role::Miner(wanted.kind)).count();
             cast.push((format!("{name}-{number}"), Role::Miner(wanted.kind)));
         }
     }
@@ -209,7 +207,12 @@ async fn tune(
     let validators = u128::from(args.validators);
     let by_root = [
         ("tempo", "sudo_set_tempo", "tempo", value(args.tempo.into())),
-        ("weights rate limit", "sudo_set_weights_set_rate_limit", "weights_set_rate_limit", value(1)),
+        (
+            "weights rate limit",
+            "sudo_set_weights_set_rate_limit",
+            "weights_set_rate_limit",
+            value(1),
+        ),
         (
             "validator permits",
             "sudo_set_max_allowed_validators",
@@ -257,9 +260,9 @@ async fn seat(
     cast.into_iter()
         .zip(wallets)
         .map(|((name, role), wallet)| {
-            let (hotkey, coldkey) = (wallet.hot.hotkey(), wallet.cold.coldkey());
+            let hotkey = wallet.hot.hotkey();
             match metagraph.uid_of(&hotkey) {
-                Some(uid) => Ok(Player { name, role, hotkey, coldkey, uid }),
+                Some(uid) => Ok(Player { name, role, hotkey, uid }),
                 None => Err(UpError::NoSlot { name: wallet.name.clone(), netuid }),
             }
         })

@@ -31,17 +31,13 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
             subscribe,
             notification,
             unsubscribe,
-            move |_, pending, node, _| follow(pending, node, head),
+            move |_, pending, node, _| follow(pending, Arc::clone(&node), head),
         )?;
     }
     Ok(())
 }
 
-async fn follow(
-    pending: PendingSubscriptionSink,
-    node: Arc<Arc<Node>>,
-    head: fn(&Progress) -> u32,
-) {
+async fn follow(pending: PendingSubscriptionSink, node: Arc<Node>, head: fn(&Progress) -> u32) {
     let mut changes = node.follow();
     let Some(sink) = accept(pending).await else { return };
     let mut seen = *changes.borrow_and_update();

@@ -15,29 +15,29 @@ use serde_json::Value;
 use sp_core::{H256, Pair, crypto::Ss58Codec, sr25519};
 
 /// A running chain and a connection to it.
-pub struct Client {
-    pub chain: Localnet,
-    pub rpc: WsClient,
+pub(crate) struct Client {
+    pub(crate) chain: Localnet,
+    pub(crate) rpc: WsClient,
 }
 
-pub async fn connect(config: Config) -> Client {
+pub(crate) async fn connect(config: Config) -> Client {
     let chain = localnet::spawn(config).unwrap();
     let rpc = WsClientBuilder::default().build(chain.url()).await.unwrap();
     Client { chain, rpc }
 }
 
 /// How an extrinsic is signed.
-pub struct Signing {
-    pub nonce: u32,
-    pub tip: u64,
+pub(crate) struct Signing {
+    pub(crate) nonce: u32,
+    pub(crate) tip: u64,
 }
 
 impl Client {
-    pub async fn ask(&self, method: &str, params: impl Into<Vec<Value>>) -> Value {
+    pub(crate) async fn ask(&self, method: &str, params: impl Into<Vec<Value>>) -> Value {
         self.try_ask(method, params).await.unwrap()
     }
 
-    pub async fn try_ask(
+    pub(crate) async fn try_ask(
         &self,
         method: &str,
         params: impl Into<Vec<Value>>,
@@ -50,7 +50,11 @@ impl Client {
     }
 
     /// The error's code and everything it says.
-    pub async fn refusal(&self, method: &str, params: impl Into<Vec<Value>>) -> (i32, String) {
+    pub(crate) async fn refusal(
+        &self,
+        method: &str,
+        params: impl Into<Vec<Value>>,
+    ) -> (i32, String) {
         match self.try_ask(method, params).await {
             Err(ClientError::Call(error)) => {
                 let data = error.data().map_or(String::new(), |data| data.get().to_owned());
@@ -60,7 +64,7 @@ impl Client {
         }
     }
 
-    pub async fn subscribe(
+    pub(crate) async fn subscribe(
         &self,
         subscribe: &str,
         unsubscribe: &str,
@@ -71,7 +75,7 @@ impl Client {
     }
 
     /// A signed extrinsic in the chain's format 4: immortal, signed over the genesis.
-    pub async fn sign(&self, who: &str, call: &RuntimeCall, signing: Signing) -> Vec<u8> {
+    pub(crate) async fn sign(&self, who: &str, call: &RuntimeCall, signing: Signing) -> Vec<u8> {
         let version = self.ask("state_getRuntimeVersion", []).await;
         let number = |field: &str| u32::try_from(version[field].as_u64().unwrap()).unwrap();
         let genesis = self.chain.genesis_hash();
@@ -102,22 +106,22 @@ impl Client {
     }
 
     /// Signs with the account's next nonce.
-    pub async fn signed(&self, who: &str, call: &RuntimeCall) -> Vec<u8> {
+    pub(crate) async fn signed(&self, who: &str, call: &RuntimeCall) -> Vec<u8> {
         let nonce = self.next_nonce(who).await;
         self.sign(who, call, Signing { nonce, tip: 0 }).await
     }
 
-    pub async fn next_nonce(&self, who: &str) -> u32 {
+    pub(crate) async fn next_nonce(&self, who: &str) -> u32 {
         let nonce = self.ask("system_accountNextIndex", [address(who).into()]).await;
         u32::try_from(nonce.as_u64().unwrap()).unwrap()
     }
 
-    pub async fn submit(&self, extrinsic: &[u8]) -> Value {
+    pub(crate) async fn submit(&self, extrinsic: &[u8]) -> Value {
         self.ask("author_submitExtrinsic", [hex(extrinsic).into()]).await
     }
 
     /// Free rao of an account.
-    pub async fn balance(&self, who: &str) -> u64 {
+    pub(crate) async fn balance(&self, who: &str) -> u64 {
         let account: [u8; 32] = public(who).0;
         let mut key = sp_io::hashing::twox_128(b"System").to_vec();
         key.extend(sp_io::hashing::twox_128(b"Account"));
@@ -129,30 +133,30 @@ impl Client {
         u64::from_le_bytes(info[counters..counters + free].try_into().unwrap())
     }
 
-    pub async fn state_root(&self) -> Value {
+    pub(crate) async fn state_root(&self) -> Value {
         self.ask("chain_getHeader", []).await["stateRoot"].clone()
     }
 }
 
-pub fn public(who: &str) -> sr25519::Public {
+pub(crate) fn public(who: &str) -> sr25519::Public {
     sr25519::Pair::from_string(who, None).unwrap().public()
 }
 
-pub fn address(who: &str) -> String {
+pub(crate) fn address(who: &str) -> String {
     public(who).to_ss58check()
 }
 
-pub fn transfer(to: &str, rao: u64) -> RuntimeCall {
+pub(crate) fn transfer(to: &str, rao: u64) -> RuntimeCall {
     RuntimeCall::Balances(pallet_balances::Call::transfer_keep_alive {
         dest: sp_runtime::MultiAddress::Id(public(to).into()),
         value: rao,
     })
 }
 
-pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-pub fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text.strip_prefix("0x").unwrap()).unwrap()
 }

@@ -1,5 +1,7 @@
 //! The local chain over its real socket.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod blocks;
 mod client;
 mod development;

@@ -1,0 +1,3 @@
+//! The validator program over a running chain.
+
+mod kill;
