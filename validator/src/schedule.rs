@@ -299,9 +299,9 @@ mod tests {
 
     #[test]
     fn a_short_tempo_leaves_half_of_it_for_examining() {
-        let short = |now| Moment { tempo: 10, epoch_end: 110, ..at(now) };
-        assert_eq!(decide(&short(104)), Decision::Wait { until: 105, why: Waiting::Window });
-        assert_eq!(decide(&short(105)), Decision::Submit);
+        let short = |now| Moment { tempo: 10, epoch_end: 610, ..at(now) };
+        assert_eq!(decide(&short(604)), Decision::Wait { until: 605, why: Waiting::Window });
+        assert_eq!(decide(&short(605)), Decision::Submit);
     }
 
     #[test]
