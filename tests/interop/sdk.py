@@ -69,7 +69,7 @@ def main():
         fact("an axon is published", "203.0.113.7" in str(axon))
 
         # A registration counts as an update: the first weights wait for the rate limit.
-        chain.wait_for_block(chain.block + chain.weights.weights_rate_limit(netuid) + 1)
+        chain.wait_for_block(chain.block + chain.hyperparameters.weights_rate_limit(netuid) + 1)
         result = chain.execute(bt.SetWeights(netuid, [0, 1], [0.25, 0.75]), alice)
         result.raise_for_failure()
         row = dict(chain.query(("SubtensorModule", "Weights"), [netuid, 0]))

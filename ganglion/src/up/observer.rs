@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Full scale of the chain's proportions.
-const FULL: f64 = u16::MAX as f64;
+const FULL: f64 = 65_535.0;
 
 /// Follows the chain and keeps the report.
 #[derive(Debug)]
@@ -93,7 +93,8 @@ impl Observer {
             let head = heads.next().await?;
             self.observe(head).await?;
             let until_epoch = self.until_epoch(head).await?;
-            screen.draw(&render(&self.report, &self.moment(head, until_epoch)))?;
+            let moment = self.moment(head, until_epoch);
+            screen.draw(&render(&self.report, &moment, screen.width()))?;
             if epochs.is_some_and(|wanted| self.epochs.paid >= wanted) {
                 return Ok(());
             }

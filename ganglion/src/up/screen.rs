@@ -2,10 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use crossterm::{cursor, queue, style, terminal};
 
 use super::report::{MinerReport, Report, ValidatorReport, alpha};
+
+/// Columns where no terminal says how wide it is.
+const PLAIN_WIDTH: u16 = 100;
 
 /// What the header shows beside the report.
 #[derive(Debug, Clone)]
@@ -20,26 +23,33 @@ pub(super) struct Moment {
     pub(super) phase: String,
 }
 
-/// The report at a moment, as a person reads it.
-pub(super) fn render(report: &Report, moment: &Moment) -> String {
-    let mut text = format!(
-        "subnet {} on {}   block {}   epoch {} (next in {} blocks)   {}\n\
-         rule {}   model {} {}:{}\n\n",
-        report.netuid,
-        moment.endpoint,
-        moment.block,
-        report.epochs,
-        moment.until_epoch,
-        moment.phase,
-        report.rule,
-        report.model.name,
-        short(&report.model.digest),
-        report.model.numeric_class,
-    );
-    text.push_str(&miners(&report.miners).to_string());
-    text.push_str("\n\n");
-    text.push_str(&validators(&report.validators).to_string());
-    text.push('\n');
+/// The report at a moment, as a person reads it, in lines of at most `width` columns.
+pub(super) fn render(report: &Report, moment: &Moment, width: u16) -> String {
+    let head = [
+        format!("subnet {} on {}   {}", report.netuid, moment.endpoint, moment.phase),
+        format!(
+            "block {}   epoch {} (the next in {} blocks)   rule {}   model {} {}:{}",
+            moment.block,
+            report.epochs,
+            moment.until_epoch,
+            report.rule,
+            report.model.name,
+            short(&report.model.digest),
+            report.model.numeric_class,
+        ),
+    ];
+    let mut text = String::new();
+    for line in head {
+        text.extend(line.chars().take(width.into()));
+        text.push('\n');
+    }
+    for table in [miners(&report.miners), validators(&report.validators)] {
+        let mut table = table;
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        text.push('\n');
+        text.push_str(&table.to_string());
+        text.push('\n');
+    }
     text
 }
 
@@ -115,6 +125,11 @@ impl Screen {
     /// Whether a person is looking at a live table.
     pub(super) fn is_interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// Columns to draw in.
+    pub(super) fn width(&self) -> u16 {
+        terminal::size().map_or(PLAIN_WIDTH, |(columns, _)| columns)
     }
 
     /// Prints text that stays above the table.
