@@ -51,8 +51,9 @@ const GOLDEN_IDS: &[(&str, &[u32])] = &[
 
 #[tokio::test]
 #[ignore = "needs the SmolLM2 file"]
-async fn it_knows_the_capital_of_france_in_every_class() {
-    for class in NumericClass::ALL {
+async fn it_knows_the_capital_of_france_in_every_class_as_fine_as_the_file() {
+    // Rounding the file's Q4_1 weights once more, to Q4_0, loses the answer.
+    for class in NumericClass::ALL.into_iter().filter(|class| *class != NumericClass::Q4_0Block32) {
         let engine = Engine::start(load(class), EngineOptions::default());
         let job = Job::new("The capital of France is", 2, Sampling::greedy());
         let done = engine.generate(job).await.unwrap();
