@@ -3,6 +3,8 @@
 //! The recordings of the real chain are large and not part of the project: they are read from
 //! `GANGLION_METADATA_DIR`, or from `shared/metadata` beside the workspace.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::{env, fs, path::PathBuf};
 
 use chain_metadata::{Verdict, check, diff, errors};

@@ -326,7 +326,7 @@ impl Chain {
     pub(crate) async fn number_of(&self, hash: H256) -> Result<u64, ReadError> {
         let header = self.rpc().chain_get_header(Some(hash)).await?;
         let header = header.ok_or_else(|| ReadError::NoBlock { block: format!("{hash:?}") })?;
-        Ok(header.number.into())
+        Ok(header.number)
     }
 
     /// The author's clock at a block. The key is the same in every runtime and the value a plain

@@ -89,7 +89,7 @@ impl Heads {
     async fn listen(&mut self) -> Result<(), ReadError> {
         let Some(bell) = &mut self.bell else { return Ok(()) };
         match timeout(SILENCE, bell.next()).await {
-            Ok(Some(Ok(header))) => self.heard(header.number.into()),
+            Ok(Some(Ok(header))) => self.heard(header.number),
             Ok(Some(Err(_)) | None) => self.bell = None,
             Err(_) => {
                 let before = self.finalized;

@@ -191,7 +191,7 @@ impl Keeper {
                 () = shutdown.cancelled() => return Ok(()),
             };
             match head {
-                Ok(head) if head.number < next => continue,
+                Ok(head) if head.number < next => {}
                 Ok(head) => {
                     let refreshed = self.refresh(head.number).await;
                     self.note(refreshed)?;
@@ -244,12 +244,11 @@ impl Keeper {
         let hotkey = self.keypair.hotkey();
         self.roster.replace(may_ask(metagraph, &self.config.admission));
         let uid = metagraph.uid_of(&hotkey);
-        match uid {
-            Some(_) => self.health.readiness.clear("registration"),
-            None => {
-                tracing::error!(%hotkey, "the hotkey lost its slot");
-                self.health.readiness.object("registration", "the hotkey lost its slot");
-            }
+        if uid.is_some() {
+            self.health.readiness.clear("registration");
+        } else {
+            tracing::error!(%hotkey, "the hotkey lost its slot");
+            self.health.readiness.object("registration", "the hotkey lost its slot");
         }
         if let Some(status) = &self.status {
             status.send_replace(Some(Status {

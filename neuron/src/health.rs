@@ -67,7 +67,10 @@ pub type Label = (&'static str, &'static str);
 
 /// Counters and gauges in Prometheus' text format.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<(&'static str, Vec<Label>), Series>>>);
+pub struct Metrics(Arc<Mutex<BTreeMap<Key, Series>>>);
+
+/// A series: its name and its labels.
+type Key = (&'static str, Vec<Label>);
 
 #[derive(Debug, Clone, Copy)]
 enum Series {

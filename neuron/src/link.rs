@@ -26,6 +26,10 @@ const NETWORKS: [(&str, &str); 5] = [
 
 /// `[chain]`: where the chain is, and which subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "`select!` pins within a method; the fields hold no invariant"
+)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainSettings {
     /// A network's name (`finney`, `test`, `local`, …) or an address `ws://…`, `wss://…`.

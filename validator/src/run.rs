@@ -98,12 +98,11 @@ impl Validator {
             mechid: MechId(config.weights.mechid),
         };
         let store = Store::open(&dir, &owner)?;
-        let engine = match parts.engine {
-            Some(engine) => engine,
-            None => {
-                let model = config.model.load(None).await?;
-                Arc::new(Engine::start(model, EngineOptions::default()))
-            }
+        let engine = if let Some(engine) = parts.engine {
+            engine
+        } else {
+            let model = config.model.load(None).await?;
+            Arc::new(Engine::start(model, EngineOptions::default()))
         };
         let calibration = match parts.calibration {
             Some(calibration) => calibration,
@@ -169,7 +168,7 @@ impl Validator {
         let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
         self.standings.note_epoch(&view);
         self.examine(&view)?;
-        let weights = self.standings.weights(&view, &self.examiner.rule, &self.book.book);
+        let weights = standing::weights(&view, &self.examiner.rule, &self.book.book);
         let ledger = self.store.ledger(view.epoch())?;
         let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
         self.show(&view, weights.as_ref(), decision);
@@ -188,7 +187,7 @@ impl Validator {
             return Ok(());
         }
         let rounds = &self.config.rounds;
-        let panel = self.standings.panel(view, &self.examiner.rule, &self.book.book, rounds.panel);
+        let panel = standing::panel(view, &self.examiner.rule, &self.book.book, rounds.panel);
         if panel.is_empty() {
             return Ok(());
         }

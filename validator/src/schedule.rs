@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn what_forbids_sending_is_named() {
-        let held: [(fn(&mut Moment), Decision); 10] = [
+        type Case = (fn(&mut Moment), Decision);
+        let held: [Case; 10] = [
             (|m| m.mode = Mode::Off, Decision::Hold(Holding::Off)),
             (|m| m.mode = Mode::CommitReveal, Decision::Hold(Holding::CommitReveal)),
             (|m| m.tempo = 0, Decision::Hold(Holding::NoEpochs)),

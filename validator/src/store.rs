@@ -1,4 +1,4 @@
-//! The validator's one file: SQLite, owned by one process, for one hotkey on one subnet of one
+//! The validator's one file: `SQLite`, owned by one process, for one hotkey on one subnet of one
 //! chain.
 //!
 //! Every transaction is on disk before it counts (`synchronous = FULL`), the file is locked for as
@@ -94,7 +94,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite's check said first.
+        /// What `SQLite`'s check said first.
         what: String,
     },
     /// A row does not match its checksum.
@@ -151,7 +151,7 @@ pub enum StoreError {
         /// Where it should go.
         to: Box<State>,
     },
-    /// SQLite failed: disk full, read-only, unreadable.
+    /// `SQLite` failed: disk full, read-only, unreadable.
     #[error("cannot {doing} the validator's file")]
     Sqlite {
         /// What was being done.

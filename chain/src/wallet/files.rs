@@ -242,7 +242,8 @@ fn read_public(path: &Path) -> Result<[u8; 32], WalletError> {
 fn refuse_exposed(path: &Path) -> Result<(), WalletError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(path).map_err(at_path(path))?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let for_others = mode & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     Err(WalletError::Exposed { path: path.to_owned(), mode })

@@ -79,49 +79,6 @@ impl Standings {
         }
     }
 
-    /// Whom to ask in a round.
-    pub(super) fn panel(
-        &self,
-        view: &View,
-        rule: &Serve,
-        book: &Book,
-        size: usize,
-    ) -> Vec<(Hotkey, Option<AxonInfo>)> {
-        let candidates: Vec<Candidate> = miners(view, book)
-            .map(|neuron| Candidate {
-                hotkey: neuron.hotkey,
-                unsure: unsure(&assess(view, rule, book, &neuron.hotkey)),
-                asked: book.standing(&neuron.hotkey).map(|standing| standing.latest_epoch),
-            })
-            .collect();
-        let axon = |hotkey: &Hotkey| view.metagraph.neuron_of(hotkey).and_then(|n| n.axon);
-        choose(&candidates, size, view.head.hash)
-            .into_iter()
-            .map(|hotkey| (hotkey, axon(&hotkey)))
-            .collect()
-    }
-
-    /// The weights that the evidence earns; `None` where there is none, or where it does not make
-    /// valid weights.
-    pub(super) fn weights(&self, view: &View, rule: &Serve, book: &Book) -> Option<Weights> {
-        let payees: Vec<Payee> = miners(view, book)
-            .filter(|neuron| book.standing(&neuron.hotkey).is_some())
-            .map(|neuron| Payee {
-                hotkey: neuron.hotkey,
-                uid: Some(neuron.uid),
-                worth: assess(view, rule, book, &neuron.hotkey).score(),
-            })
-            .collect();
-        let pay = &rule.manifest().pay;
-        let burn_uid = view.metagraph.uid_of(&view.metagraph.owner_hotkey);
-        let weighed = shares(&payees, &pay.shape, pay.burn)
-            .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
-        weighed.unwrap_or_else(|error| {
-            tracing::error!(%error, "the evidence makes no weights");
-            None
-        })
-    }
-
     /// What to show; the decision is the caller's to add.
     pub(super) fn status(
         &self,
@@ -173,6 +130,48 @@ impl Standings {
             fault: tally.and_then(|tally| tally.fault).map(ToOwned::to_owned),
         }
     }
+}
+
+/// Whom to ask in a round.
+pub(super) fn panel(
+    view: &View,
+    rule: &Serve,
+    book: &Book,
+    size: usize,
+) -> Vec<(Hotkey, Option<AxonInfo>)> {
+    let candidates: Vec<Candidate> = miners(view, book)
+        .map(|neuron| Candidate {
+            hotkey: neuron.hotkey,
+            unsure: unsure(&assess(view, rule, book, &neuron.hotkey)),
+            asked: book.standing(&neuron.hotkey).map(|standing| standing.latest_epoch),
+        })
+        .collect();
+    let axon = |hotkey: &Hotkey| view.metagraph.neuron_of(hotkey).and_then(|n| n.axon);
+    choose(&candidates, size, view.head.hash)
+        .into_iter()
+        .map(|hotkey| (hotkey, axon(&hotkey)))
+        .collect()
+}
+
+/// The weights that the evidence earns; `None` where there is none, or where it does not make
+/// valid weights.
+pub(super) fn weights(view: &View, rule: &Serve, book: &Book) -> Option<Weights> {
+    let payees: Vec<Payee> = miners(view, book)
+        .filter(|neuron| book.standing(&neuron.hotkey).is_some())
+        .map(|neuron| Payee {
+            hotkey: neuron.hotkey,
+            uid: Some(neuron.uid),
+            worth: assess(view, rule, book, &neuron.hotkey).score(),
+        })
+        .collect();
+    let pay = &rule.manifest().pay;
+    let burn_uid = view.metagraph.uid_of(&view.metagraph.owner_hotkey);
+    let weighed = shares(&payees, &pay.shape, pay.burn)
+        .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
+    weighed.unwrap_or_else(|error| {
+        tracing::error!(%error, "the evidence makes no weights");
+        None
+    })
 }
 
 /// Those who serve, or about whom there is evidence: never ourselves.
