@@ -92,7 +92,8 @@ async fn a_kill_at_any_point_loses_no_submission_and_sends_none_twice() {
     println!("seed {seed}, {kills} kills");
     let node = chain();
     let url = node.url();
-    let chain = Chain::connect(&[url.clone()], ConnectOptions::default()).await.unwrap();
+    let chain =
+        Chain::connect(std::slice::from_ref(&url), ConnectOptions::default()).await.unwrap();
     let nobody_listens = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
     let miner = Keypair::dev("//Miner").unwrap();
     chain.submit(&Call::serve_axon(NETUID, &nobody_listens), &miner).await.unwrap();
