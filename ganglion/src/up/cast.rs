@@ -83,7 +83,7 @@ impl Cast {
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             let run = Box::pin(miner::run_with(config, parts, shutdown));
-            run.await.map_err(|source| UpError::Miner { name, source })
+            run.await.map_err(|source| UpError::Miner { name, source: Box::new(source) })
         });
     }
 
@@ -118,7 +118,7 @@ impl Cast {
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             let run = Box::pin(validator::run_with(config, parts, shutdown));
-            run.await.map_err(|source| UpError::Validator { name, source })
+            run.await.map_err(|source| UpError::Validator { name, source: Box::new(source) })
         });
     }
 

@@ -22,7 +22,7 @@ pub enum UpError {
         /// The step.
         step: &'static str,
         /// Why.
-        source: chain::SubmitError,
+        source: Box<chain::SubmitError>,
     },
     /// The chain accepted the registration of a subnet and then showed none.
     #[error("the new subnet does not show on the chain")]
@@ -58,7 +58,7 @@ pub enum UpError {
         /// Its name.
         name: String,
         /// Why, if it says so.
-        source: miner::Error,
+        source: Box<miner::Error>,
     },
     /// A validator ended.
     #[error("the validator {name} ended early")]
@@ -66,7 +66,7 @@ pub enum UpError {
         /// Its name.
         name: String,
         /// Why.
-        source: validator::Error,
+        source: Box<validator::Error>,
     },
     /// A task of the cast panicked or ended without an error.
     #[error("{name} stopped without saying why")]

@@ -10,7 +10,7 @@ use super::{
     args::UpArgs,
     error::UpError,
     report::{ChainReport, MinerReport, ModelReport, Report, ValidatorReport},
-    screen::{Moment, Screen, render},
+    screen::{Moment, Screen, render, width},
     stage::{Player, Role, Stage},
 };
 
@@ -94,7 +94,7 @@ impl Observer {
             self.observe(head).await?;
             let until_epoch = self.until_epoch(head).await?;
             let moment = self.moment(head, until_epoch);
-            screen.draw(&render(&self.report, &moment, screen.width()))?;
+            screen.draw(&render(&self.report, &moment, width()))?;
             if epochs.is_some_and(|wanted| self.epochs.paid >= wanted) {
                 return Ok(());
             }

@@ -10,6 +10,11 @@ use super::report::{MinerReport, Report, ValidatorReport, alpha};
 /// Columns where no terminal says how wide it is.
 const PLAIN_WIDTH: u16 = 100;
 
+/// Columns to draw in.
+pub(super) fn width() -> u16 {
+    terminal::size().map_or(PLAIN_WIDTH, |(columns, _)| columns)
+}
+
 /// What the header shows beside the report.
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
@@ -125,11 +130,6 @@ impl Screen {
     /// Whether a person is looking at a live table.
     pub(super) fn is_interactive(&self) -> bool {
         self.interactive
-    }
-
-    /// Columns to draw in.
-    pub(super) fn width(&self) -> u16 {
-        terminal::size().map_or(PLAIN_WIDTH, |(columns, _)| columns)
     }
 
     /// Prints text that stays above the table.

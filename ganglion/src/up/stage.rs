@@ -275,7 +275,10 @@ async fn submit(
     signer: &Keypair,
     step: &'static str,
 ) -> Result<Inclusion, UpError> {
-    chain.submit(call, signer).await.map_err(|source| UpError::Submit { step, source })
+    chain
+        .submit(call, signer)
+        .await
+        .map_err(|source| UpError::Submit { step, source: Box::new(source) })
 }
 
 impl Stage {
