@@ -51,7 +51,7 @@ pub fn default_threads() -> usize {
     cores.saturating_sub(1).clamp(1, 2)
 }
 
-/// A loaded model. Immutable; share it by [`Arc`].
+/// A loaded model. Immutable; share it by `Arc`.
 #[derive(Debug)]
 pub struct Model {
     id: ModelId,

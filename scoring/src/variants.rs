@@ -12,7 +12,7 @@ pub struct Rules {
     pub spec: u32,
     /// Which consensus vector may feed liquid alpha.
     pub liquid_alpha: LiquidAlphaRule,
-    /// Whether subnet shares pass the emission gate (see [`crate::emission::gate`]).
+    /// Whether subnet shares pass the emission gate (see [`crate::emission`]).
     pub emission_gate: bool,
     /// Whether a subnet may replace Yuma by the largest staker's row.
     pub null_consensus: bool,

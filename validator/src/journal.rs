@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A row holds the signed bytes, so whatever happens after a crash, only those bytes can be sent
-//! again, and a nonce is good for one extrinsic. [`Store::intend`] checks in the same transaction
+//! again, and a nonce is good for one extrinsic. [`Store::intend`] checks, under the file's exclusive lock,
 //! that no other submission is open and that the epoch has no settled one: two are never under way.
 
 use chain::SignedExtrinsic;

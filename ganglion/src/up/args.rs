@@ -20,7 +20,7 @@ pub struct UpArgs {
     /// GGUF file or a folder with safetensors.
     #[arg(long, default_value = "tiny", env = "GANGLION_MODEL")]
     pub model: String,
-    /// Miners, as kind[:count]: honest, lazy, substitute.
+    /// Miners, as `KIND` or `KIND:N`: honest, lazy, substitute.
     #[arg(
         long,
         value_delimiter = ',',
@@ -53,7 +53,7 @@ pub struct UpArgs {
 pub struct MinerKind {
     /// How they behave.
     pub kind: Kind,
-    /// How many there are, 1..=[`MAX_MINERS`].
+    /// How many there are, 1 to 16.
     pub count: u8,
 }
 

@@ -109,7 +109,7 @@ impl Calibration {
         if self.asked == 0 { 0.0 } else { f64::from(passed) / f64::from(self.asked) }
     }
 
-    /// The cells that draws come from: those within [`BAND`]; where there is none, those that the
+    /// The cells that draws come from: those within `BAND`; where there is none, those that the
     /// model passes more often than the band, which still tell it from a guess.
     pub fn cells(&self) -> Result<Vec<Cell>, CalibrationError> {
         self.check()?;
