@@ -29,6 +29,7 @@ pub enum Body<P, S, M> {
     /// The rule that all that follows was judged by.
     Opened {
         /// Its manifest.
+        #[serde(with = "as_toml")]
         manifest: Box<Manifest>,
     },
     /// A task and what was measured of its answers.
@@ -55,6 +56,28 @@ pub enum Body<P, S, M> {
         /// What was submitted.
         weights: Option<Weights>,
     },
+}
+
+/// Within a line a manifest is TOML text, as its owner wrote it: what an untyped number in JSON
+/// becomes depends on how the parser was built, and a rule's parameters are untyped here.
+mod as_toml {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _, ser::Error as _};
+
+    use super::Manifest;
+
+    pub(super) fn serialize<S: Serializer>(
+        manifest: &Manifest,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&toml::to_string(manifest).map_err(S::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<Manifest>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Manifest::parse(&text).map(Box::new).map_err(D::Error::custom)
+    }
 }
 
 /// A line of the log of rule `R`.
