@@ -39,8 +39,9 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
 
 async fn follow(pending: PendingSubscriptionSink, node: Arc<Node>, head: fn(&Progress) -> u32) {
     let mut changes = node.follow();
-    let Some(sink) = accept(pending).await else { return };
+    // Read before the client hears that it is subscribed: from then on it misses no head.
     let mut seen = *changes.borrow_and_update();
+    let Some(sink) = accept(pending).await else { return };
     let mut next = head(&seen);
     loop {
         while next <= head(&seen) {
