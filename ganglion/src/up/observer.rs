@@ -143,6 +143,9 @@ impl Observer {
                 row.incentive = f64::from(neuron.incentive) / FULL;
                 row.alpha_stake_after =
                     self.chain.stake(&row.hotkey, &neuron.coldkey, self.netuid).await?;
+                if self.epochs.paid == 0 {
+                    row.alpha_stake_before = row.alpha_stake_after;
+                }
             }
             let views: Vec<_> = self
                 .statuses

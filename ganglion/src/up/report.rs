@@ -56,7 +56,7 @@ pub struct MinerReport {
     pub identity: String,
     /// Share of the last epoch's incentive.
     pub incentive: f64,
-    /// Stake of the miner's owner on its hotkey when the first counted epoch began.
+    /// Stake of the miner's owner on its hotkey before the first counted epoch.
     pub alpha_stake_before: Alpha,
     /// The same now.
     pub alpha_stake_after: Alpha,
