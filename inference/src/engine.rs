@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 pub use check::TokenCheck;
 
 use crate::{
+    evidence::Sketch,
     id::ModelId,
     kernel::BLOCK_TOKENS,
     model::Model,
@@ -84,6 +85,8 @@ pub struct Job {
     pub stop: Vec<String>,
     /// Go on after tokens that would end the completion, as benchmarks and open answers need.
     pub ignore_end: bool,
+    /// Sketch the hidden states, for evidence.
+    pub sketch: bool,
     /// Time after which the job fails with [`EngineError::Deadline`], queueing included.
     pub deadline: Option<Duration>,
 }
@@ -97,6 +100,7 @@ impl Job {
             sampling,
             stop: Vec::new(),
             ignore_end: false,
+            sketch: false,
             deadline: None,
         }
     }
@@ -132,12 +136,23 @@ pub struct Completion {
     pub text: String,
     /// Log-probability of each token, in nats, under softmax(logits).
     pub logprobs: Vec<f32>,
+    /// Sketches of the hidden states; empty unless [`Job::sketch`] asked for them.
+    pub sketches: Vec<Sketch>,
     /// Why it ended.
     pub finish: Finish,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
     /// How long it took.
     pub timing: Timing,
+}
+
+/// A claimed completion held against the model's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audit {
+    /// One check for each claimed token.
+    pub checks: Vec<TokenCheck>,
+    /// Sketches of the hidden states that draw them.
+    pub sketches: Vec<Sketch>,
 }
 
 /// What a stream yields.
@@ -298,6 +313,16 @@ impl Engine {
         token_ids: &[u32],
         sampling: &Sampling,
     ) -> Result<Vec<TokenCheck>, EngineError> {
+        Ok(self.audit(prompt, token_ids, sampling).await?.checks)
+    }
+
+    /// As [`Engine::rescore`], with the sketches of the hidden states from the same prefill.
+    pub async fn audit(
+        &self,
+        prompt: &Prompt,
+        token_ids: &[u32],
+        sampling: &Sampling,
+    ) -> Result<Audit, EngineError> {
         let prompt = self.tokens(prompt)?;
         self.check_vocabulary(token_ids)?;
         if token_ids.is_empty() {
@@ -307,9 +332,9 @@ impl Engine {
         if tokens > context {
             return Err(EngineError::TooLong { tokens, context });
         }
-        let (reply, checks) = tokio::sync::oneshot::channel();
+        let (reply, audit) = tokio::sync::oneshot::channel();
         self.submit(worker::Task::rescore(prompt, token_ids, *sampling, reply))?;
-        checks.await.map_err(|_| EngineError::Stopped)?
+        audit.await.map_err(|_| EngineError::Stopped)?
     }
 
     /// Token ids of a prompt, as a job would run them.

@@ -15,6 +15,7 @@
 pub mod bench;
 pub mod config;
 mod engine;
+pub mod evidence;
 pub mod hub;
 mod id;
 mod kernel;
@@ -26,12 +27,12 @@ mod source;
 mod tokenizer;
 
 pub use engine::{
-    Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, MAX_PROMPT_BYTES,
+    Audit, Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, MAX_PROMPT_BYTES,
     MAX_STOPS, Prompt, Stream, Timing, TokenCheck,
 };
 pub use id::{IdError, ModelId, NumericClass};
 pub use load::{HeaderError, LoadError};
-pub use model::{LoadOptions, Model, default_threads};
+pub use model::{Deviation, LoadOptions, Model, default_threads};
 pub use sample::{Sampling, SamplingError};
 pub use source::{HubFile, HubModel, ModelSource};
 pub use tokenizer::{Message, Tokenizer, TokenizerError};

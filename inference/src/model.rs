@@ -1,6 +1,9 @@
 //! A dense decoder over packed tokens: one forward pass serves any mix of prefills and decodes.
 
+mod deviation;
 mod ops;
+
+pub use deviation::Deviation;
 
 use std::path::Path;
 
@@ -26,6 +29,8 @@ pub struct LoadOptions {
     pub class: Option<NumericClass>,
     /// Compute threads; [`default_threads`] where `None`.
     pub threads: Option<usize>,
+    /// Load something else on purpose, to rehearse evidence against it.
+    pub deviation: Option<Deviation>,
 }
 
 impl LoadOptions {
@@ -33,6 +38,13 @@ impl LoadOptions {
     #[must_use]
     pub const fn with_class(mut self, class: NumericClass) -> Self {
         self.class = Some(class);
+        self
+    }
+
+    /// Loads a deviation from the model.
+    #[must_use]
+    pub const fn with_deviation(mut self, deviation: Option<Deviation>) -> Self {
+        self.deviation = deviation;
         self
     }
 
@@ -64,6 +76,8 @@ pub struct Model {
     isa: Isa,
     pool: Pool,
     file_bits: NumericClass,
+    /// Keys and values are rounded to bytes: [`Deviation::Int8Kv`].
+    int8_kv: bool,
 }
 
 #[derive(Debug)]
@@ -127,8 +141,15 @@ impl Model {
         let Checkpoint { config, tokenizer, tensors } = checkpoint;
         let file_bits = tensors.native_class();
         let class = options.class.unwrap_or(file_bits);
-        let mut loader = Loader { tensors, class, digest: Sha256::new() };
-        let weights = loader.weights(&config)?;
+        let deviation = options.deviation;
+        let mut loader = Loader { tensors, class, deviation, digest: Sha256::new() };
+        let mut weights = loader.weights(&config)?;
+        if let Some(deviation) = deviation {
+            loader.digest.update(deviation.tag());
+        }
+        if deviation == Some(Deviation::DroppedLayer) {
+            weights.layers.remove(config.layers / 2);
+        }
         let id = ModelId { digest: loader.digest.finalize().into(), class };
         let threads = options.threads.unwrap_or_else(default_threads);
         let rounding = if class == NumericClass::Bf16 { Rounding::Bf16 } else { Rounding::None };
@@ -143,6 +164,7 @@ impl Model {
             isa: Isa::detect(),
             pool: Pool::new(threads).map_err(LoadError::Threads)?,
             file_bits,
+            int8_kv: deviation == Some(Deviation::Int8Kv),
         })
     }
 
@@ -209,6 +231,7 @@ impl Weights {
 struct Loader {
     tensors: Box<dyn Tensors>,
     class: NumericClass,
+    deviation: Option<Deviation>,
     digest: Sha256,
 }
 
@@ -269,25 +292,27 @@ impl Loader {
 
     /// A layer's matrix.
     fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
-        self.tensor(name, rows, cols, Format::of_layer(self.class))
+        let stored = self.stored(name, rows, cols)?;
+        let stored = match self.deviation {
+            Some(deviation) => deviation.matrix(name, stored)?,
+            None => stored,
+        };
+        self.encode(name, stored, Format::of_layer(self.class))
     }
 
     /// The embedding or the head.
     fn words(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
-        self.tensor(name, rows, cols, Format::of_words(self.class))
+        let stored = self.stored(name, rows, cols)?;
+        self.encode(name, stored, Format::of_words(self.class))
     }
 
     fn vector(&mut self, name: &str, cols: usize) -> Result<Vec<f32>, LoadError> {
-        Ok(self.tensor(name, 1, cols, Format::of_vector(self.class))?.into_vector())
+        let stored = self.stored(name, 1, cols)?;
+        Ok(self.encode(name, stored, Format::of_vector(self.class))?.into_vector())
     }
 
-    fn tensor(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-        format: Format,
-    ) -> Result<Encoded, LoadError> {
+    /// A tensor of the shape that the configuration says.
+    fn stored(&mut self, name: &str, rows: usize, cols: usize) -> Result<Stored, LoadError> {
         let stored: Stored = self.tensors.read(name)?;
         if (stored.rows, stored.cols) != (rows, cols) {
             return Err(LoadError::Shape {
@@ -298,6 +323,11 @@ impl Loader {
                 want_cols: cols,
             });
         }
+        Ok(stored)
+    }
+
+    fn encode(&mut self, name: &str, stored: Stored, format: Format) -> Result<Encoded, LoadError> {
+        let cols = stored.cols;
         if format.block_bytes().is_some() && !cols.is_multiple_of(BLOCK) {
             let class = self.class;
             return Err(LoadError::BlockWidth { name: name.to_owned(), cols, class });

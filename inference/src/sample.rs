@@ -208,12 +208,12 @@ fn gumbel_of_word(word: u32) -> f32 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a u64")]
-const fn halves(seed: u64) -> [u32; 2] {
+pub(crate) const fn halves(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
 /// Philox4x32 with ten rounds.
-fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+pub(crate) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
     const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
     for _ in 0..10 {

@@ -4,8 +4,8 @@
 mod support;
 
 use inference::{
-    Engine, EngineError, EngineOptions, Event, Finish, Job, LoadOptions, Model, ModelSource,
-    NumericClass, Prompt, Sampling,
+    Deviation, Engine, EngineError, EngineOptions, Event, Finish, Job, LoadOptions, Model,
+    ModelSource, NumericClass, Prompt, Sampling, evidence,
 };
 
 fn model(class: NumericClass) -> Model {
@@ -54,6 +54,44 @@ async fn a_verifier_sees_another_seed_or_another_prompt() {
         let sampling = Sampling::new(1.0, seed).unwrap();
         let checks = engine.rescore(&prompt.into(), &done.token_ids, &sampling).await.unwrap();
         assert!(checks.iter().filter(|c| !c.matches()).count() > 5, "{prompt} {seed}");
+    }
+}
+
+#[tokio::test]
+async fn sketches_of_a_decode_are_those_of_the_prefill() {
+    let engine = engine();
+    let done = engine.generate(Job { sketch: true, ..job("a sketch, please", 8) }).await.unwrap();
+    let sampling = Sampling::new(1.0, 8).unwrap();
+    let prompt = "a sketch, please".into();
+    let audit = engine.audit(&prompt, &done.token_ids, &sampling).await.unwrap();
+    assert_eq!(audit.sketches.len(), done.token_ids.len().div_ceil(evidence::GROUP_TOKENS));
+    assert_eq!(audit.sketches, done.sketches);
+}
+
+#[tokio::test]
+async fn a_deviation_has_another_identity_and_other_states() {
+    let exact = model(NumericClass::F32).id();
+    let verifier = engine();
+    let dir = tempfile::tempdir().unwrap();
+    support::write_random_llama(dir.path());
+    for deviation in [
+        Deviation::Q8Weights,
+        Deviation::Q4Weights,
+        Deviation::Fp8Weights,
+        Deviation::Int8Kv,
+        Deviation::DroppedLayer,
+        Deviation::OtherWeights,
+    ] {
+        let options = LoadOptions::default().with_deviation(Some(deviation)).with_threads(1);
+        let options = options.with_class(NumericClass::F32);
+        let source = ModelSource::Path(dir.path().to_owned());
+        let deviating = Model::load(&source, options).unwrap();
+        assert_ne!(deviating.id(), exact, "{deviation:?}");
+        let engine = Engine::start(deviating, EngineOptions::default());
+        let done = engine.generate(Job { sketch: true, ..job("well?", 2) }).await.unwrap();
+        let sampling = Sampling::new(1.0, 2).unwrap();
+        let audit = verifier.audit(&"well?".into(), &done.token_ids, &sampling).await.unwrap();
+        assert_ne!(audit.sketches, done.sketches, "{deviation:?}");
     }
 }
 

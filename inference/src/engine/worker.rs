@@ -6,10 +6,11 @@ use candle_core::{Device, Tensor};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Clock, Completion, EngineError, EngineOptions, Event, Finish, Job, Timing,
+    Audit, Clock, Completion, EngineError, EngineOptions, Event, Finish, Job, Timing,
     check::{TokenCheck, logprob},
 };
 use crate::{
+    evidence::Sketcher,
     kv::KvStore,
     model::{Model, Segment},
     sample::Sampling,
@@ -32,10 +33,18 @@ pub(super) struct Task {
 #[derive(Debug)]
 enum Work {
     Generate(Generation),
-    Rescore { claimed: Vec<u32>, checks: Vec<TokenCheck>, reply: Option<Reply> },
+    Rescore(Rescore),
 }
 
-type Reply = oneshot::Sender<Result<Vec<TokenCheck>, EngineError>>;
+#[derive(Debug)]
+struct Rescore {
+    claimed: Vec<u32>,
+    checks: Vec<TokenCheck>,
+    sketcher: Sketcher,
+    reply: Option<Reply>,
+}
+
+type Reply = oneshot::Sender<Result<Audit, EngineError>>;
 type Events = mpsc::Sender<Result<Event, EngineError>>;
 
 #[derive(Debug)]
@@ -48,6 +57,7 @@ struct Generation {
     stream: TextStream,
     text: String,
     logprobs: Vec<f32>,
+    sketcher: Option<Sketcher>,
     timing: Timing,
 }
 
@@ -62,6 +72,7 @@ impl Task {
             stream: TextStream::default(),
             text: String::new(),
             logprobs: Vec::new(),
+            sketcher: job.sketch.then(|| Sketcher::new(job.sampling.seed())),
             timing: Timing::default(),
         };
         Self {
@@ -83,8 +94,13 @@ impl Task {
         let mut tokens = prompt;
         // The last claimed token is judged by the row before it; its own row judges nothing.
         tokens.extend_from_slice(&claimed[..claimed.len() - 1]);
-        let work =
-            Work::Rescore { claimed: claimed.to_vec(), checks: Vec::new(), reply: Some(reply) };
+        let work = Rescore {
+            claimed: claimed.to_vec(),
+            checks: Vec::new(),
+            sketcher: Sketcher::new(sampling.seed()),
+            reply: Some(reply),
+        };
+        let work = Work::Rescore(work);
         Self { tokens, prompt_tokens, sampling, clock: Clock::start(), work }
     }
 
@@ -92,7 +108,7 @@ impl Task {
     fn longest(&self) -> usize {
         match &self.work {
             Work::Generate(generation) => self.prompt_tokens + generation.max_tokens,
-            Work::Rescore { .. } => self.tokens.len(),
+            Work::Rescore(_) => self.tokens.len(),
         }
     }
 
@@ -100,7 +116,9 @@ impl Task {
     fn abandoned(&self) -> bool {
         match &self.work {
             Work::Generate(generation) => generation.events.is_closed(),
-            Work::Rescore { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Work::Rescore(Rescore { reply, .. }) => {
+                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+            }
         }
     }
 
@@ -117,7 +135,7 @@ impl Task {
         // A caller who has gone needs no answer.
         match self.work {
             Work::Generate(generation) => drop(generation.events.try_send(Err(error))),
-            Work::Rescore { reply, .. } => drop(reply.map(|reply| reply.send(Err(error)))),
+            Work::Rescore(Rescore { reply, .. }) => drop(reply.map(|reply| reply.send(Err(error)))),
         }
     }
 }
@@ -137,7 +155,7 @@ impl Running {
         let end = self.computed + step;
         let first = match self.task.work {
             Work::Generate(_) => self.task.tokens.len() - 1,
-            Work::Rescore { .. } => self.task.prompt_tokens - 1,
+            Work::Rescore(_) => self.task.prompt_tokens - 1,
         };
         first.max(self.computed).min(end) - self.computed..step
     }
@@ -293,14 +311,16 @@ impl Worker {
             first += step;
         }
         let mut done = Vec::new();
-        let vocab = self.model.config().vocab;
+        let (width, vocab) = (self.model.config().width, self.model.config().vocab);
         for part in rows.chunks(LOGIT_ROWS) {
             let picks: Vec<u32> =
                 part.iter().map(|(_, row)| u32::try_from(*row).unwrap_or(u32::MAX)).collect();
             let picked = hidden.index_select(&Tensor::new(picks, &Device::Cpu)?, 0)?;
             let logits = self.model.logits(&picked)?;
-            for ((index, _), logits) in part.iter().zip(logits.chunks_exact(vocab)) {
-                if self.running[*index].task.accept(&self.model, logits) {
+            let hidden: Vec<f32> = picked.flatten_all()?.to_vec1()?;
+            let rows = hidden.chunks_exact(width).zip(logits.chunks_exact(vocab));
+            for ((index, _), (hidden, logits)) in part.iter().zip(rows) {
+                if self.running[*index].task.accept(&self.model, hidden, logits) {
                     done.push(*index);
                 }
             }
@@ -310,14 +330,17 @@ impl Worker {
 }
 
 impl Task {
-    /// Takes one row of logits; true when the task is finished and answered.
-    fn accept(&mut self, model: &Model, logits: &[f32]) -> bool {
+    /// Takes one row of hidden state and logits; true when the task is finished and answered.
+    fn accept(&mut self, model: &Model, hidden: &[f32], logits: &[f32]) -> bool {
         let position = self.tokens.len() - self.prompt_tokens;
         match &mut self.work {
             Work::Generate(generation) => {
                 let index = u32::try_from(position).unwrap_or(u32::MAX);
                 let id = self.sampling.draw(logits, index);
                 self.tokens.push(id);
+                if let Some(sketcher) = &mut generation.sketcher {
+                    sketcher.push(hidden);
+                }
                 let drawn =
                     Drawn { id, logprob: logprob(logits, id), elapsed: self.clock.elapsed() };
                 let finished = generation.push(model, &drawn);
@@ -327,18 +350,25 @@ impl Task {
                 }
                 finished.is_some()
             }
-            Work::Rescore { claimed, checks, reply } => {
-                let index = checks.len();
-                let position = u32::try_from(index).unwrap_or(u32::MAX);
-                checks.push(TokenCheck::new(logits, claimed[index], &self.sampling, position));
-                let finished = checks.len() == claimed.len();
-                if finished && let Some(reply) = reply.take() {
-                    // A caller who has gone needs no answer.
-                    drop(reply.send(Ok(std::mem::take(checks))));
-                }
-                finished
-            }
+            Work::Rescore(rescore) => rescore.accept(&self.sampling, hidden, logits),
         }
+    }
+}
+
+impl Rescore {
+    fn accept(&mut self, sampling: &Sampling, hidden: &[f32], logits: &[f32]) -> bool {
+        let index = self.checks.len();
+        let position = u32::try_from(index).unwrap_or(u32::MAX);
+        self.sketcher.push(hidden);
+        self.checks.push(TokenCheck::new(logits, self.claimed[index], sampling, position));
+        let finished = self.checks.len() == self.claimed.len();
+        if finished && let Some(reply) = self.reply.take() {
+            let checks = std::mem::take(&mut self.checks);
+            let audit = Audit { checks, sketches: self.sketcher.finish() };
+            // A caller who has gone needs no answer.
+            drop(reply.send(Ok(audit)));
+        }
+        finished
     }
 }
 
@@ -392,6 +422,7 @@ impl Generation {
             token_ids,
             text: std::mem::take(&mut self.text),
             logprobs: std::mem::take(&mut self.logprobs),
+            sketches: self.sketcher.as_mut().map(Sketcher::finish).unwrap_or_default(),
             finish,
             prompt_tokens: u32::try_from(prompt).unwrap_or(u32::MAX),
             timing: self.timing,

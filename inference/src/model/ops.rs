@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape};
 use parking_lot::Mutex;
 
-use super::{HeadNorms, Model, Segment, Turns};
+use super::{HeadNorms, Model, Segment, Turns, deviation::int8_heads};
 use crate::kernel::{self, Attend, BLOCK_TOKENS, KvLayer, Matrix};
 
 /// The contiguous numbers of a tensor.
@@ -127,7 +127,7 @@ impl CustomOp1 for Attention<'_> {
         let places = self.segments.iter().flat_map(|segment| {
             (segment.start..segment.start + segment.tokens.len()).map(move |p| (segment, p))
         });
-        let mut keys = vec![0.0; kv_width];
+        let (mut keys, mut values) = (vec![0.0; kv_width], vec![0.0; kv_width]);
         let tokens = qkv.chunks_exact(query_width + 2 * kv_width).zip(places);
         for (index, (row, (segment, position))) in tokens.enumerate() {
             let (query, rest) = row.split_at(query_width);
@@ -138,8 +138,13 @@ impl CustomOp1 for Attention<'_> {
             let norms = self.head_norms;
             self.place(&mut queries[from..], norms.map(|n| n.query.as_slice()), index);
             self.place(&mut keys, norms.map(|n| n.key.as_slice()), index);
+            values.copy_from_slice(value);
+            if self.model.int8_kv {
+                int8_heads(&mut keys, config.head_dim);
+                int8_heads(&mut values, config.head_dim);
+            }
             let block = segment.blocks[position / BLOCK_TOKENS];
-            kv.write(block, position % BLOCK_TOKENS, &keys, value);
+            kv.write(block, position % BLOCK_TOKENS, &keys, &values);
             rows.push(Attend { blocks: segment.blocks, visible: position + 1 });
         }
         let out = kv.attend(self.model.isa, &self.model.pool, &queries, config.heads, &rows);
