@@ -112,7 +112,7 @@ impl Tracks {
                 .check()
                 .map_err(|source| TracksError::Parameter { track: name.clone(), source })?;
             match (track.role, track.estimator) {
-                (Role::Gate, Estimator::Beta(_) | Estimator::Ema(_)) => {
+                (Role::Gate, Estimator::Beta(_) | Estimator::Ema(_) | Estimator::Sequence(_)) => {
                     return Err(TracksError::NoVerdict { track: name.clone(), estimator });
                 }
                 (Role::Factor, Estimator::Sprt(_)) => {

@@ -5,6 +5,7 @@
 //! | [`Beta`] | trials | a lower bound of the pass rate |
 //! | [`Ema`] | score | a smoothed mean; for pay only, never for a verdict |
 //! | [`Sprt`] | matches | which of two rates, with both error rates bounded |
+//! | [`Sequence`] | score | an interval for the mean, valid at every look |
 //! | [`EProcess`] | margins | whether a mean is above zero, looked at as often as you like |
 //!
 //! Pay on lower bounds, accuse on sequential tests. Every transcendental goes through `libm`, every
@@ -14,6 +15,7 @@
 mod beta;
 mod ema;
 mod eprocess;
+mod sequence;
 mod sprt;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use beta::{Beta, Trials};
 pub use ema::{Ema, Smoothed};
 pub use eprocess::{EProcess, Wealth};
+pub use sequence::{Sequence, Sums};
 pub use sprt::{Sprt, Test};
 
 use crate::evidence::Evidence;
@@ -68,6 +71,8 @@ pub enum Estimator {
     Sprt(Sprt),
     /// Betting e-process.
     EProcess(EProcess),
+    /// Confidence sequence.
+    Sequence(Sequence),
 }
 
 /// A parameter that makes no estimator.
@@ -108,6 +113,8 @@ pub enum State {
     Test(Test),
     /// Of [`EProcess`].
     Wealth(Wealth),
+    /// Of [`Sequence`].
+    Sums(Sums),
 }
 
 impl Estimator {
@@ -118,6 +125,7 @@ impl Estimator {
             Self::Ema(ema) => ema.check(),
             Self::Sprt(sprt) => sprt.check(),
             Self::EProcess(process) => process.check(),
+            Self::Sequence(sequence) => sequence.check(),
         }
     }
 
@@ -128,6 +136,7 @@ impl Estimator {
             Self::Ema(_) => "ema",
             Self::Sprt(_) => "sprt",
             Self::EProcess(_) => "e_process",
+            Self::Sequence(_) => "sequence",
         }
     }
 
@@ -135,7 +144,7 @@ impl Estimator {
     pub fn takes(&self) -> &'static str {
         match self {
             Self::Beta(_) => "trials",
-            Self::Ema(_) => "score",
+            Self::Ema(_) | Self::Sequence(_) => "score",
             Self::Sprt(_) => "matches",
             Self::EProcess(_) => "margins",
         }
@@ -148,6 +157,7 @@ impl Estimator {
             Self::Ema(_) => State::Smoothed(Smoothed::default()),
             Self::Sprt(_) => State::Test(Test::default()),
             Self::EProcess(_) => State::Wealth(Wealth::default()),
+            Self::Sequence(_) => State::Sums(Sums::default()),
         }
     }
 
@@ -169,6 +179,9 @@ impl Estimator {
                 for matched in matches {
                     sprt.observe(test, *matched, epoch);
                 }
+            }
+            (Self::Sequence(sequence), State::Sums(sums), Evidence::Score(score)) => {
+                sequence.observe(sums, *score);
             }
             (Self::EProcess(process), State::Wealth(wealth), Evidence::Margins(margins)) => {
                 for margin in margins {
@@ -199,6 +212,7 @@ impl Estimator {
             (Self::Beta(beta), State::Trials(trials)) => beta.estimate(trials),
             (Self::Ema(_), State::Smoothed(mean)) => mean.estimate(),
             (Self::EProcess(process), State::Wealth(wealth)) => process.estimate(wealth),
+            (Self::Sequence(sequence), State::Sums(sums)) => sequence.estimate(sums),
             _ => None,
         }
     }
@@ -210,7 +224,7 @@ fn snap(x: f64) -> f64 {
 }
 
 /// The check that most parameters share.
-fn within(
+pub(crate) fn within(
     estimator: &'static str,
     parameter: &'static str,
     value: f64,

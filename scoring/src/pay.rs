@@ -1,5 +1,7 @@
 //! Pay shapes: from what each is worth to what share each gets. Whatever is not paid is burned.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How worth becomes shares; declared in a rule's manifest.
@@ -19,6 +21,17 @@ pub enum Shape {
         k: usize,
         /// What the first earns in units of the last, at least 1.
         ramp: f64,
+    },
+    /// The best takes all but `runners_up`, which the others divide ∝ worth; alone, it takes all.
+    Crown {
+        /// Share of those after the first, within 0..=0.5.
+        runners_up: f64,
+    },
+    /// The payees are classes, in the order of their names: each that is worth anything gets its fixed
+    /// share, the rest is burned.
+    Quota {
+        /// Share of each class by name, within 0..=1, at most 1 together.
+        classes: BTreeMap<String, f64>,
     },
 }
 
@@ -50,31 +63,71 @@ const LARGEST_EXPONENT: f64 = 8.0;
 impl Shape {
     /// Whether the parameters make sense.
     pub fn check(&self) -> Result<(), ShapeError> {
-        let (parameter, value, valid, wanted) = match *self {
+        let (parameter, value, valid, wanted) = match self {
             Self::Proportional { exponent } => {
-                let valid = (1.0..=LARGEST_EXPONENT).contains(&exponent);
-                ("exponent", exponent, valid, "a number within 1..=8")
+                let valid = (1.0..=LARGEST_EXPONENT).contains(exponent);
+                ("exponent", *exponent, valid, "a number within 1..=8")
             }
             Self::TopK { k: 0, .. } => ("k", 0.0, false, "at least 1"),
             Self::TopK { ramp, .. } => {
-                ("ramp", ramp, ramp >= 1.0 && ramp.is_finite(), "a number of at least 1")
+                ("ramp", *ramp, *ramp >= 1.0 && ramp.is_finite(), "a number of at least 1")
+            }
+            Self::Crown { runners_up } => {
+                let valid = (0.0..=0.5).contains(runners_up);
+                ("runners_up", *runners_up, valid, "a share within 0..=0.5")
+            }
+            Self::Quota { classes } => {
+                let total: f64 = classes.values().sum();
+                let each = classes.values().all(|share| (0.0..=1.0).contains(share));
+                let valid = each && total > 0.0 && total <= 1.0 + ROUNDING;
+                ("classes", total, valid, "shares within 0..=1 that sum to at most 1")
             }
         };
         if valid { Ok(()) } else { Err(ShapeError { parameter, value, wanted }) }
     }
 
-    /// Shares of the payees, in their order: finite, at least 0, summing to 1; `None` when nobody is
-    /// worth anything.
+    /// Shares of the payees, in their order: finite, at least 0, summing to 1 (to less only where a
+    /// quota's class is worth nothing or its shares leave a rest); `None` when nobody is worth anything.
     pub fn shares(&self, worths: &[f64]) -> Result<Option<Vec<f64>>, WorthError> {
         let finite = |worth: f64| worth.is_finite() && worth >= 0.0;
         if let Some(payee) = worths.iter().position(|worth| !finite(*worth)) {
             return Err(WorthError { payee, worth: worths[payee] });
         }
-        Ok(normalised(match *self {
-            Self::Proportional { exponent } => powers(worths, exponent),
-            Self::TopK { k, ramp } => ramped(worths, k, ramp),
-        }))
+        Ok(match self {
+            Self::Proportional { exponent } => normalised(powers(worths, *exponent)),
+            Self::TopK { k, ramp } => normalised(ramped(worths, *k, *ramp)),
+            Self::Crown { runners_up } => crowned(worths, *runners_up),
+            Self::Quota { classes } => quotas(worths, classes),
+        })
     }
+}
+
+/// What floating-point sums of shares may be off by.
+pub(crate) const ROUNDING: f64 = 1e-9;
+
+/// The first of the largest worth takes 1 − `runners_up`.
+fn crowned(worths: &[f64], runners_up: f64) -> Option<Vec<f64>> {
+    let best = *ranked(worths).first()?;
+    let mut others = worths.to_vec();
+    others[best] = 0.0;
+    let mut shares = match normalised(powers(&others, 1.0)) {
+        Some(shares) => shares.into_iter().map(|share| share * runners_up).collect(),
+        None => vec![0.0; worths.len()],
+    };
+    let taken: f64 = shares.iter().sum();
+    shares[best] = 1.0 - taken;
+    Some(shares)
+}
+
+/// Fixed shares of the classes that are worth anything; a payee beyond the classes gets nothing.
+fn quotas(worths: &[f64], classes: &BTreeMap<String, f64>) -> Option<Vec<f64>> {
+    let fixed = classes.values().copied().chain(std::iter::repeat(0.0));
+    let shares: Vec<_> = worths
+        .iter()
+        .zip(fixed)
+        .map(|(worth, share)| if *worth > 0.0 { share } else { 0.0 })
+        .collect();
+    shares.iter().any(|share| *share > 0.0).then_some(shares)
 }
 
 /// worth^exponent relative to the best, so that no power overflows or underflows to nothing.
@@ -86,10 +139,15 @@ fn powers(worths: &[f64], exponent: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Ranks by worth, ties by position; those who are worth nothing are not ranked.
-fn ramped(worths: &[f64], k: usize, ramp: f64) -> Vec<f64> {
+/// Payees by falling worth, ties by position; those who are worth nothing are not ranked.
+fn ranked(worths: &[f64]) -> Vec<usize> {
     let mut order: Vec<_> = (0..worths.len()).filter(|payee| worths[*payee] > 0.0).collect();
     order.sort_by(|a, b| worths[*b].total_cmp(&worths[*a]).then(a.cmp(b)));
+    order
+}
+
+fn ramped(worths: &[f64], k: usize, ramp: f64) -> Vec<f64> {
+    let mut order = ranked(worths);
     order.truncate(k);
     let steps = order.len().saturating_sub(1).max(1);
     let mut shares = vec![0.0; worths.len()];
@@ -139,6 +197,31 @@ mod tests {
         let shape = Shape::TopK { k: 3, ramp: 2.0 };
         let shares = shape.shares(&[0.1, 0.9, 0.5, 0.7]).unwrap().unwrap();
         assert_eq!(shares, [0.0, 2.0 / 4.5, 1.0 / 4.5, 1.5 / 4.5]);
+    }
+
+    #[test]
+    fn the_crown_takes_all_but_what_runners_up_divide() {
+        let shape = Shape::Crown { runners_up: 0.2 };
+        let shares = shape.shares(&[0.1, 0.9, 0.3]).unwrap().unwrap();
+        for (share, wanted) in shares.iter().zip([0.05, 0.8, 0.15]) {
+            assert!((share - wanted).abs() < 1e-12, "{shares:?}");
+        }
+        assert_eq!(shape.shares(&[0.0, 0.9]), Ok(Some(vec![0.0, 1.0])));
+    }
+
+    #[test]
+    fn a_class_without_work_leaves_its_quota_to_be_burned() {
+        let classes = [("code", 0.24), ("compute", 0.24), ("stake", 0.48)];
+        let classes = classes.map(|(name, share)| (name.to_owned(), share)).into();
+        let shape = Shape::Quota { classes };
+        assert_eq!(shape.shares(&[5.0, 0.0, 0.1]), Ok(Some(vec![0.24, 0.0, 0.48])));
+        assert_eq!(shape.shares(&[0.0, 0.0, 0.0]), Ok(None));
+    }
+
+    #[test]
+    fn quotas_over_the_whole_are_refused() {
+        let classes = [("a".to_owned(), 0.6), ("b".to_owned(), 0.5)].into();
+        assert!(Shape::Quota { classes }.check().is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use chain_metadata::{Hotkey, Uid, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
-use crate::pay::{Shape, WorthError};
+use crate::pay::{ROUNDING, Shape, WorthError};
 
 /// What happens to emission that nobody earned.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,8 +79,10 @@ pub fn shares(payees: &[Payee], shape: &Shape, burn: Burn) -> Result<Option<Shar
     Ok(match earned {
         Some(earned) => {
             let kept = 1.0 - burn.always;
+            let rest = 1.0 - earned.iter().sum::<f64>();
+            let unclaimed = if rest > ROUNDING { rest } else { 0.0 };
             let paid = uids.zip(earned.into_iter().map(|share| share * kept)).collect();
-            Some(Shares { paid, burned: burn.always })
+            Some(Shares { paid, burned: burn.always + kept * unclaimed })
         }
         None if burn.unearned && !present.is_empty() => {
             Some(Shares { paid: uids.map(|uid| (uid, 0.0)).collect(), burned: 1.0 })

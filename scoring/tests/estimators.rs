@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 #![expect(clippy::cast_precision_loss, reason = "counts of tests fit a double")]
 
-use scoring::estimators::{Beta, EProcess, Estimator, Sprt, State, Verdict};
-use scoring::evidence::{Evidence, Margin};
+use scoring::copies::shared_errors;
+use scoring::estimators::{Beta, EProcess, Estimator, Sequence, Sprt, State, Verdict};
+use scoring::evidence::{Evidence, Grade, Margin};
+use scoring::hedge::weights;
+use scoring::ranking::bradley_terry;
+use scoring::robust::weighted_median;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -15,6 +19,13 @@ struct Golden {
     bits: Vec<bool>,
     margins: Vec<f64>,
     wealth: f64,
+    scores: Vec<f64>,
+    sequence: Vec<(usize, f64, f64)>,
+    wins: Vec<Vec<f64>>,
+    strengths: Vec<f64>,
+    medians: Vec<(Vec<(f64, f64)>, f64)>,
+    hedge: Vec<(Vec<f64>, f64, Vec<f64>)>,
+    shared: Vec<(u64, u64, f64, f64)>,
 }
 
 fn golden() -> Golden {
@@ -62,6 +73,64 @@ fn the_bettors_wealth_is_the_oracles() {
     estimator.observe(&mut state, &Evidence::Margins(margins), 0).unwrap();
     let State::Wealth(account) = state else { panic!("{state:?}") };
     assert!((account.log - wealth).abs() < 1e-12, "{} against {wealth}", account.log);
+}
+
+fn interval(scores: &[f64]) -> (f64, f64) {
+    let estimator = Estimator::Sequence(Sequence { alpha: 0.05 });
+    let mut state = estimator.start();
+    for score in scores {
+        let score = Evidence::Score(Grade::new(*score).unwrap());
+        estimator.observe(&mut state, &score, 0).unwrap();
+    }
+    let estimate = estimator.estimate(&state).unwrap();
+    (estimate.low, estimate.high)
+}
+
+#[test]
+fn the_confidence_sequence_is_the_oracles() {
+    let Golden { scores, sequence, .. } = golden();
+    for (count, low, high) in sequence {
+        let seen = interval(&scores[..count]);
+        assert!((seen.0 - low).abs() < 1e-12 && (seen.1 - high).abs() < 1e-12, "{count}: {seen:?}");
+    }
+}
+
+#[test]
+fn the_confidence_sequence_never_leaves_the_mean_in_nineteen_of_twenty_runs() {
+    let strays = (1..=200).filter(|seed| {
+        let scores: Vec<_> = bits(*seed, 0.3).take(400).map(|up| f64::from(u8::from(up))).collect();
+        (1..=400).step_by(9).any(|count| {
+            let (low, high) = interval(&scores[..count]);
+            !(low..=high).contains(&0.3)
+        })
+    });
+    // 5 % of 200, plus three sigma.
+    assert!(strays.count() <= 19);
+}
+
+#[test]
+fn strengths_are_the_oracles_maximum() {
+    let Golden { wins, strengths, .. } = golden();
+    let found = bradley_terry(&wins).unwrap();
+    for (found, wanted) in found.iter().zip(strengths) {
+        assert!((found / wanted - 1.0).abs() < 1e-6, "{found} against {wanted}");
+    }
+}
+
+#[test]
+fn medians_mixtures_and_shared_errors_are_the_oracles() {
+    let Golden { medians, hedge, shared, .. } = golden();
+    for (values, wanted) in medians {
+        assert_eq!(weighted_median(&values).map(f64::to_bits), Some(wanted.to_bits()));
+    }
+    for (losses, rate, wanted) in hedge {
+        let close = |(a, b): (f64, &f64)| (a - b).abs() < 1e-12;
+        assert!(weights(&losses, rate).into_iter().zip(&wanted).all(close), "{losses:?}");
+    }
+    for (wrong, same, chance, wanted) in shared {
+        let tail = shared_errors(wrong, same, chance).unwrap();
+        assert!((tail - wanted).abs() < GRID_ERROR, "{wrong} {same}: {tail}");
+    }
 }
 
 /// A seeded stream of bits that are true at `rate`.
