@@ -40,7 +40,8 @@ pub(crate) enum Zeal {
 }
 
 pub(crate) struct Beacon {
-    secret: Scalar,
+    /// `None` signs nothing: a chain whose genesis names no beacon.
+    secret: Option<Scalar>,
     /// Blocks that go without pulses.
     withheld: u32,
 }
@@ -48,12 +49,17 @@ pub(crate) struct Beacon {
 impl Beacon {
     pub(crate) fn new() -> Self {
         let secret = Scalar::from_be_bytes_mod_order(&sp_io::hashing::sha2_256(PHRASE));
-        Self { secret, withheld: 0 }
+        Self { secret: Some(secret), withheld: 0 }
     }
 
-    /// The public key, 96 bytes (G2, compressed).
+    /// A beacon that never signs, as on a chain that nobody brings pulses to.
+    pub(crate) fn silent() -> Self {
+        Self { secret: None, withheld: 0 }
+    }
+
+    /// The public key, 96 bytes (G2, compressed); none for a silent beacon.
     pub(crate) fn public(&self) -> Vec<u8> {
-        bytes_of(&(PublicKeys::generator() * self.secret))
+        self.secret.map(|secret| bytes_of(&(PublicKeys::generator() * secret))).unwrap_or_default()
     }
 
     /// The next `blocks` blocks carry no pulse.
@@ -69,20 +75,21 @@ impl Beacon {
         awaited: &[u64],
         zeal: Zeal,
     ) -> Vec<Pulse> {
+        let Some(secret) = self.secret else { return Vec::new() };
         if self.withheld > 0 {
             self.withheld = self.withheld.saturating_sub(1);
             return Vec::new();
         }
         let rounds = due(now_ms, last_stored, awaited, zeal);
-        rounds.into_iter().map(|round| self.sign(round)).collect()
+        rounds.into_iter().map(|round| sign(secret, round)).collect()
     }
+}
 
-    fn sign(&self, round: u64) -> Pulse {
-        let identity = Identity::new(b"", &sp_io::hashing::sha2_256(&round.to_be_bytes()));
-        let IBESecret(signature) = identity.extract::<TinyBLS381>(self.secret);
-        let signature = bytes_of(&signature);
-        (round, sp_io::hashing::sha2_256(&signature).to_vec(), signature)
-    }
+fn sign(secret: Scalar, round: u64) -> Pulse {
+    let identity = Identity::new(b"", &sp_io::hashing::sha2_256(&round.to_be_bytes()));
+    let IBESecret(signature) = identity.extract::<TinyBLS381>(secret);
+    let signature = bytes_of(&signature);
+    (round, sp_io::hashing::sha2_256(&signature).to_vec(), signature)
 }
 
 /// The newest round published by `now_ms`: round `r` is out at genesis + (r − 1) × period.
@@ -162,9 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_beacon_signs_nothing_even_when_awaited() {
+        let pulses = Beacon::silent().pulses(GENESIS_MS + 3_000, 1, &[2], Zeal::EveryRound);
+        assert_eq!(pulses, []);
+    }
+
+    #[test]
     fn keys_and_signatures_have_quicknets_sizes() {
         let beacon = Beacon::new();
-        let (round, randomness, signature) = beacon.sign(1_000);
+        let (round, randomness, signature) = sign(beacon.secret.unwrap(), 1_000);
         assert_eq!((round, randomness.len(), signature.len()), (1_000, 32, 48));
         assert_eq!(beacon.public().len(), 96);
     }

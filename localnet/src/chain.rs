@@ -28,8 +28,9 @@ pub enum History {
 }
 
 impl History {
-    /// What a finney node keeps: a client that asks for older states fails there, so it fails here.
-    pub const FINNEY: Self = Self::States(256);
+    /// A default node keeps 256. Here somebody mines hundreds of blocks in one call and then reads their
+    /// events: twice as many.
+    pub const RECENT: Self = Self::States(512);
 }
 
 /// A block as clients see it.

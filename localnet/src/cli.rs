@@ -36,7 +36,7 @@ pub struct Args {
     /// Begin with the accounts, subnets and stakes of this TOML file.
     #[arg(long, value_name = "FILE.toml")]
     pub genesis: Option<PathBuf>,
-    /// Keep every state; otherwise the last 256.
+    /// Keep every state; otherwise the last 512.
     #[arg(long)]
     pub archive: bool,
 }
@@ -63,7 +63,7 @@ impl Args {
             port: self.port,
             sealing,
             finality_lag: self.finality_lag,
-            history: if self.archive { History::Archive } else { History::FINNEY },
+            history: if self.archive { History::Archive } else { History::RECENT },
             genesis,
             spec,
             state_dir: self.state.clone(),

@@ -45,6 +45,8 @@ pub struct Genesis {
     pub issuance: Option<u64>,
     /// Whether netuid 1 is there as the real chain's development genesis has it.
     pub development: bool,
+    /// Whether the chain's own beacon signs drand rounds. Without one, timelocked weights never open.
+    pub beacon: bool,
     /// Subnets, with their neurons, stakes and hyperparameters.
     pub subnets: Vec<GenesisSubnet>,
 }
@@ -57,6 +59,7 @@ impl Default for Genesis {
             fee_recipient: None,
             issuance: None,
             development: false,
+            beacon: true,
             subnets: Vec::new(),
         }
     }
@@ -114,6 +117,7 @@ impl Genesis {
         Self {
             balances: balances.into_iter().chain(with(&RECORDED_POOR, RECORDED_SMALL)).collect(),
             development: true,
+            beacon: false,
             ..Self::default()
         }
     }
@@ -157,6 +161,10 @@ impl Genesis {
             subtensor_module: runtime::subtensor::GenesisConfig {
                 subnets: self.subnets.clone(),
                 development: self.development,
+                ..Default::default()
+            },
+            limit_orders: runtime::limit_orders::pallet::GenesisConfig {
+                enabled: self.development,
                 ..Default::default()
             },
             drand: runtime::drand::pallet::GenesisConfig {

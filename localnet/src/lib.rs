@@ -104,7 +104,7 @@ impl Default for Config {
             port: DEFAULT_PORT,
             sealing: Sealing::Interval(FINNEY_BLOCK_TIME),
             finality_lag: 0,
-            history: History::FINNEY,
+            history: History::RECENT,
             genesis: Genesis::default(),
             spec: Spec::default(),
             state_dir: None,

@@ -15,7 +15,7 @@ use crate::{
     state::Backend,
 };
 use codec::Encode;
-use node_subtensor_runtime::{AccountId, Runtime, drand, subtensor};
+use node_subtensor_runtime::{AccountId, Runtime, drand, shield, subtensor};
 use parking_lot::{Mutex, MutexGuard};
 use sp_core::{H256, sr25519};
 use sp_inherents::InherentData;
@@ -400,15 +400,19 @@ impl Desk {
         timestamp_ms: u64,
         zeal: Zeal,
     ) -> Result<InherentData, CallError> {
-        let (last, awaited) = execution::read(state, || {
+        let (last, awaited, announced) = execution::read(state, || {
             let mut awaited = subtensor::Pallet::<Runtime>::awaited_rounds();
             awaited.extend(node_subtensor_runtime::Commitments::awaited_rounds());
-            (drand::pallet::LastStoredRound::<Runtime>::get(), awaited)
+            let announced = shield::pallet::NextKey::<Runtime>::get();
+            (drand::pallet::LastStoredRound::<Runtime>::get(), awaited, announced)
         })?;
         let pulses = self.beacon.pulses(timestamp_ms, last, &awaited, zeal);
         let mut data = InherentData::new();
         data.replace_data(*b"timstap0", &timestamp_ms);
-        data.replace_data(*b"mevshld0", &self.shield.public());
+        // There is one author, whose key lives as long as its process: it is announced once.
+        if announced.is_none_or(|key| key[..] != *self.shield.public()) {
+            data.replace_data(*b"mevshld0", &self.shield.public());
+        }
         data.replace_data(*b"drandpls", &pulses);
         Ok(data)
     }

@@ -141,7 +141,8 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
 
 /// The node of a new chain, or of the one in the state directory.
 fn assemble(config: &Config) -> Result<Parts, Error> {
-    let (beacon, block_time) = (Beacon::new(), config.block_time());
+    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let block_time = config.block_time();
     let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
     let fresh = Chain::new(&storage, config.history);
     let clock = Clock::new(block_time);

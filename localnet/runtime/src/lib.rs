@@ -24,6 +24,7 @@ pub mod drand;
 pub mod extensions;
 pub mod fees;
 pub mod info;
+pub mod limit_orders;
 pub mod settings;
 pub mod shield;
 mod signature;
@@ -116,6 +117,7 @@ construct_runtime!(
         Swap: swap::pallet = 28,
         MevShield: shield::pallet = 30,
         AlphaAssets: alpha_assets::pallet = 31,
+        LimitOrders: limit_orders::pallet = 32,
     }
 );
 
@@ -253,6 +255,7 @@ impl admin::pallet::Config for Runtime {}
 impl drand::pallet::Config for Runtime {}
 impl swap::pallet::Config for Runtime {}
 impl shield::pallet::Config for Runtime {}
+impl limit_orders::pallet::Config for Runtime {}
 impl alpha_assets::pallet::Config for Runtime {}
 
 impl subtensor::OnDissolve for Runtime {

@@ -1,7 +1,7 @@
 //! Blocks, their contents, and their re-execution.
 
 use crate::client::{Signing, connect, hex, transfer};
-use localnet::Config;
+use localnet::{Config, Genesis, Spec};
 use serde_json::json;
 
 #[tokio::test]
@@ -79,4 +79,26 @@ async fn a_used_nonce_is_outdated() {
     client.submit(&extrinsic).await;
     let refused = client.refusal("author_submitExtrinsic", [hex(&extrinsic).into()]).await;
     assert_eq!(refused, (1010, "Invalid Transaction \"Transaction is outdated\"".to_owned()));
+}
+
+#[tokio::test]
+async fn on_the_recorded_genesis_an_extrinsic_follows_the_timestamp_alone() {
+    let config = Config { spec: Spec::S425, genesis: Genesis::recorded(), ..Config::test() };
+    let client = connect(config).await;
+    let extrinsic = client.signed("//Alice", &transfer("//Bob", 5_000)).await;
+    client.submit(&extrinsic).await;
+    let block = client.ask("chain_getBlock", []).await;
+    let body = block["block"]["extrinsics"].as_array().unwrap();
+    assert_eq!((body.len(), &body[1]), (2, &json!(hex(&extrinsic))));
+}
+
+#[tokio::test]
+async fn what_three_hundred_blocks_at_once_did_can_be_read() {
+    let client = connect(Config::test()).await;
+    let head = client.chain.head().number;
+    client.chain.mine(300).unwrap();
+    let first = client.chain.block_hash(head + 1).unwrap();
+    let events = [sp_io::hashing::twox_128(b"System"), sp_io::hashing::twox_128(b"Events")];
+    let at_first = [hex(&events.concat()).into(), json!(first)];
+    assert!(client.ask("state_getStorage", at_first).await.is_string());
 }

@@ -110,7 +110,7 @@ mod calls {
 
         /// Registers a hotkey for its price; the proof of work is not looked at.
         #[pallet::call_index(6)]
-        #[pallet::weight(priced(2_049_937))]
+        #[pallet::weight(priced(2_049_936))]
         pub fn register(
             origin: OriginFor<T>,
             netuid: NetUid,
