@@ -20,5 +20,7 @@ pub mod native;
 pub mod package;
 pub mod prf;
 pub mod rule;
+pub mod sealed;
 pub mod serve;
+pub mod topic;
 pub mod world;

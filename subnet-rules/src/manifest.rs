@@ -97,17 +97,21 @@ fn keep() -> Burn {
     Burn { always: 0.0, unearned: false }
 }
 
-/// A limit that the arena holds the rule to, on the share of all incentive that the actors of one
-/// kind earn together.
+/// A limit that the arena holds the rule to: on the share of all incentive that the actors of one kind
+/// earn together, or on a figure of the rule's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bound {
     /// Kind of actor: `honest`, `lazy`, `copier`, …
-    pub actor: String,
-    /// Least share, where the rule promises one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Name of a figure: [`Rule::figures`](crate::rule::Rule::figures).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<String>,
+    /// Least value, where the rule promises one.
     #[serde(default)]
     pub at_least: Option<f64>,
-    /// Largest share, where the rule promises one.
+    /// Largest value, where the rule promises one.
     #[serde(default)]
     pub at_most: Option<f64>,
 }
@@ -163,6 +167,12 @@ pub enum ManifestError {
         /// What would be valid.
         wanted: &'static str,
     },
+    /// A bound on nothing, or on two things.
+    #[error("rule.toml: bounds[{index}]: either `actor` or `figure` is wanted")]
+    BoundOf {
+        /// Which bound.
+        index: usize,
+    },
     /// Parameters that the rule does not take.
     #[error("rule.toml: [params]: {source}")]
     Params {
@@ -188,8 +198,15 @@ impl Manifest {
         self.pay.shape.check()?;
         share("pay.burn.always", self.pay.burn.always)?;
         for (index, bound) in self.bounds.iter().enumerate() {
+            if bound.actor.is_some() == bound.figure.is_some() {
+                return Err(ManifestError::BoundOf { index });
+            }
             for (name, limit) in [("at_least", bound.at_least), ("at_most", bound.at_most)] {
-                share(&format!("bounds[{index}].{name}"), limit.unwrap_or(0.0))?;
+                let (path, limit) = (format!("bounds[{index}].{name}"), limit.unwrap_or(0.0));
+                match bound.actor {
+                    Some(_) => share(&path, limit)?,
+                    None => finite(&path, &toml::Value::Float(limit))?,
+                }
             }
         }
         finite("params", &toml::Value::Table(self.params.clone()))

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Write};
 
+use crate::arena::worlds::forecasting::Forecasting;
 use crate::arena::worlds::serving::{self, Serving};
 use crate::arena::{ArenaError, Report, Settings, World, play};
 use crate::log::{self, ReplayError, Replayed};
@@ -9,6 +10,7 @@ use crate::manifest::{Code, Manifest};
 use crate::package::Package;
 use crate::rule::Rule;
 use crate::serve::{Serve, ServeError};
+use crate::topic::{Topic, TopicError};
 
 /// Why a rule cannot be run here.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum NativeError {
     /// Its manifest is not one of `serve`.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Its manifest is not one of `topic`.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
     /// A season failed.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -39,6 +44,9 @@ pub fn rehearse(
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
             season(&rule, &mut Serving::new(&rule, settings.seed), settings, log)?
+        }
+        "topic" => {
+            season(&Topic::new(manifest)?, &mut Forecasting::new(settings.seed), settings, log)?
         }
         other => return Err(NativeError::Unknown(other.to_owned())),
     };
@@ -66,6 +74,10 @@ pub fn replay<L: BufRead, E: From<NativeError>>(
             let rule = Serve::new(manifest.clone()).map_err(NativeError::from)?;
             log::replay(&rule, open()?).map_err(NativeError::from)?
         }
+        "topic" => {
+            let rule = Topic::new(manifest.clone()).map_err(NativeError::from)?;
+            log::replay(&rule, open()?).map_err(NativeError::from)?
+        }
         other => return Err(NativeError::Unknown(other.to_owned()).into()),
     };
     Ok((manifest, replayed))
@@ -75,9 +87,10 @@ pub fn replay<L: BufRead, E: From<NativeError>>(
 pub fn check(package: &Package) -> Result<(), NativeError> {
     let manifest = package.manifest.clone();
     match name(&manifest)? {
-        "serve" => Serve::of_model(manifest, serving::MODEL, &serving::calibration())?,
+        "serve" => drop(Serve::of_model(manifest, serving::MODEL, &serving::calibration())?),
+        "topic" => drop(Topic::new(manifest)?),
         other => return Err(NativeError::Unknown(other.to_owned())),
-    };
+    }
     Ok(())
 }
 

@@ -11,8 +11,10 @@ use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 pub const SOURCE_MAX: usize = 512 * 1024;
 
 /// The rules that ship in this program, by name: manifest and page.
-const SHIPPED: [(&str, &str, &str); 1] =
-    [("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md"))];
+const SHIPPED: [(&str, &str, &str); 2] = [
+    ("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md")),
+    ("topic", include_str!("../rules/topic/rule.toml"), include_str!("../rules/topic/README.md")),
+];
 
 /// A rule's files, read and checked.
 #[derive(Debug, Clone, PartialEq)]

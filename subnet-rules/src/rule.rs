@@ -125,4 +125,10 @@ pub trait Rule {
     ) -> Self::State {
         state
     }
+
+    /// What the rule knows of its own success, from its state: figures that a manifest may bound. A
+    /// figure that nothing is known of yet is left out.
+    fn figures(&self, _state: &Self::State) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 }

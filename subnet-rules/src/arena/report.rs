@@ -142,7 +142,11 @@ impl Report {
             epochs: settings.epochs,
             seed: settings.seed,
             actors: actors(season, &earned),
-            bounds: manifest.bounds.iter().flat_map(|bound| checks(bound, &earned)).collect(),
+            bounds: manifest
+                .bounds
+                .iter()
+                .flat_map(|bound| checks(bound, &earned, season))
+                .collect(),
             laws: laws::check(season, &earned),
             log_digest: season.log,
             plots: html::Plots::of(season),
@@ -195,10 +199,18 @@ fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {
     earned.kinds.iter().map(of_kind).chain([burn]).collect()
 }
 
-/// The sides of a bound, where its actor played.
-fn checks(bound: &Bound, earned: &Earned) -> Vec<BoundCheck> {
-    let Some(value) = earned.named(&bound.actor) else { return Vec::new() };
-    let name = |side: &str| format!("{} {side}", bound.actor);
+/// The sides of a bound, where its actor played or its figure is known.
+fn checks(bound: &Bound, earned: &Earned, season: &Season) -> Vec<BoundCheck> {
+    let figure = |name: &String| {
+        let of_name = season.figures.iter().find(|(figure, _)| figure == name);
+        of_name.map(|(_, value)| *value)
+    };
+    let of_actor = bound.actor.as_ref().and_then(|actor| earned.named(actor));
+    let Some(value) = of_actor.or_else(|| bound.figure.as_ref().and_then(figure)) else {
+        return Vec::new();
+    };
+    let subject = bound.actor.as_ref().or(bound.figure.as_ref()).map_or("", String::as_str);
+    let name = |side: &str| format!("{subject} {side}");
     let least = bound.at_least.map(|limit| BoundCheck {
         name: name("at least"),
         limit,

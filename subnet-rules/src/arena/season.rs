@@ -110,6 +110,8 @@ pub struct Season {
     pub recomputed: (u64, u64),
     /// Units of work spent on judging and on answering.
     pub work: (u64, u64),
+    /// The rule's own figures, from the first validator's state after the last epoch.
+    pub figures: Vec<(&'static str, f64)>,
     /// Digest of the log.
     pub log: Digest,
 }
@@ -130,6 +132,7 @@ pub fn play<R: Rule, W: World<R>>(
         stage.settle(epoch)?;
     }
     stage.season.work = world.work();
+    stage.season.figures = rule.figures(stage.examiners[0].state());
     stage.season.log = stage.recorder.head();
     stage.season.draws.1 = stage.seen.len() as u64;
     Ok(stage.season)
@@ -178,6 +181,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 draws: (0, 0),
                 recomputed: (0, 0),
                 work: (0, 0),
+                figures: Vec::new(),
                 log: Digest([0; 32]),
             },
         })

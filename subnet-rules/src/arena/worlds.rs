@@ -1,4 +1,5 @@
 //! Worlds: the miners of a season, one module a rule.
 
+pub mod forecasting;
 pub mod serving;
 pub mod table;

@@ -1,0 +1,91 @@
+use scoring::evidence::Evidence;
+
+use super::*;
+use crate::arena::worlds::forecasting::Forecasting;
+use crate::arena::{Report, Season, Settings, play};
+use crate::digest::Digest;
+use crate::package::Package;
+use crate::sealed::Opening;
+
+fn rule() -> Topic {
+    Topic::new(Package::find("topic").unwrap().manifest).unwrap()
+}
+
+fn season(cast: &str, epochs: u64) -> (Season, Report) {
+    let (rule, seed) = (rule(), 11);
+    let settings = Settings { epochs, cast: cast.parse().unwrap(), validators: 2, seed };
+    let season = play(&rule, &mut Forecasting::new(seed), &settings, std::io::sink()).unwrap();
+    let report = Report::new(rule.manifest(), &settings, &season);
+    (season, report)
+}
+
+/// What the identity at a place in the cast earned over the season's second half.
+fn earned(season: &Season, identity: usize) -> f64 {
+    let half = &season.incentive[season.incentive.len() / 2..];
+    half.iter().map(|epoch| epoch[identity]).sum()
+}
+
+#[test]
+fn one_out_pay_is_not_griefed_by_eight_copies_of_the_best() {
+    let (alone, _) = season("honest:4", 60);
+    let (copied, report) = season("honest:4,copier:8", 60);
+    assert!(report.holds(), "{report:#?}");
+    assert!(report.actors[1].share <= 0.02, "{report:#?}");
+    let kept = earned(&copied, 0) / earned(&alone, 0);
+    assert!(kept >= 0.75, "the copied one kept {kept}");
+}
+
+#[test]
+fn three_identities_on_the_data_of_one_earn_no_more_than_one() {
+    let (one, _) = season("honest:5,sybil:1x1", 60);
+    let (three, _) = season("honest:5,sybil:1x3", 60);
+    let split: f64 = (5..8).map(|identity| earned(&three, identity)).sum();
+    let gain = split / earned(&one, 5);
+    assert!(gain <= 1.05, "{gain}");
+}
+
+#[test]
+fn the_whole_cast_breaks_no_bound() {
+    let cast = "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:1,poison:1,colluder:1";
+    let settings = Settings { epochs: 40, cast: cast.parse().unwrap(), validators: 3, seed: 5 };
+    let rule = rule();
+    let season = play(&rule, &mut Forecasting::new(5), &settings, std::io::sink()).unwrap();
+    let report = Report::new(rule.manifest(), &settings, &season);
+    assert!(report.holds(), "{report:#?}");
+    assert!(report.bounds.iter().any(|bound| bound.name == "synthesis over best worker at most"));
+}
+
+const MINER: Hotkey = Hotkey::from_bytes([1; 32]);
+
+/// The evidence about one miner that answers the truth, after `spoil`.
+fn judged(spoil: impl FnOnce(&mut Sealed<Vec<i32>>)) -> Evidence {
+    let rule = rule();
+    let draw = rule.draw(&mut Prf::from_seed(1), &Subject::Shared(vec![MINER]), &Memory::default());
+    let opening = Opening { answer: draw.secret.0.clone(), salt: Digest([0; 32]) };
+    let seal = opening.seal(&MINER).unwrap();
+    let mut sealed = Sealed { seal, sealed_us: 1, opening: Some(opening) };
+    spoil(&mut sealed);
+    let measured = Measured { hotkey: MINER, measurement: Some(sealed) };
+    rule.judge(&draw, &[measured], &Memory::default()).unwrap().remove(0).evidence
+}
+
+#[test]
+fn the_truth_alone_contributes_everything() {
+    assert_eq!(judged(|_| ()), Evidence::Score(Grade::ONE));
+}
+
+#[test]
+fn unverified_is_not_passed() {
+    let nothing = Evidence::Score(Grade::ZERO);
+    assert_eq!(judged(|sealed| sealed.opening = None), nothing, "never opened");
+    assert_eq!(judged(|sealed| sealed.seal = Digest([9; 32])), nothing, "another seal");
+    let resealed = |change: fn(&mut Vec<i32>)| {
+        judged(|sealed| {
+            let opening = sealed.opening.as_mut().unwrap();
+            change(&mut opening.answer);
+            sealed.seal = opening.seal(&MINER).unwrap();
+        })
+    };
+    assert_eq!(resealed(|answer| answer.truncate(3)), nothing, "too short");
+    assert_eq!(resealed(|answer| answer[0] = i32::MIN), nothing, "out of bounds");
+}
