@@ -14,6 +14,7 @@ pub mod audit;
 pub mod cli;
 pub mod digest;
 pub mod examiner;
+pub mod forge;
 pub mod log;
 pub mod manifest;
 pub mod native;

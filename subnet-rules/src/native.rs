@@ -3,8 +3,10 @@
 use std::io::{BufRead, Write};
 
 use crate::arena::worlds::forecasting::Forecasting;
+use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
 use crate::arena::{ArenaError, Report, Settings, World, play};
+use crate::forge::{Forge, ForgeError};
 use crate::log::{self, ReplayError, Replayed};
 use crate::manifest::{Code, Manifest};
 use crate::package::Package;
@@ -22,6 +24,9 @@ pub enum NativeError {
     /// Its manifest is not one of `serve`.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Its manifest is not one of `forge`.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
     /// Its manifest is not one of `topic`.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -44,6 +49,10 @@ pub fn rehearse(
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
             season(&rule, &mut Serving::new(&rule, settings.seed), settings, log)?
+        }
+        "forge" => {
+            let rule = Forge::new(manifest)?;
+            season(&rule, &mut Forging::new(&rule, settings.seed), settings, log)?
         }
         "topic" => {
             season(&Topic::new(manifest)?, &mut Forecasting::new(settings.seed), settings, log)?
@@ -74,6 +83,10 @@ pub fn replay<L: BufRead, E: From<NativeError>>(
             let rule = Serve::new(manifest.clone()).map_err(NativeError::from)?;
             log::replay(&rule, open()?).map_err(NativeError::from)?
         }
+        "forge" => {
+            let rule = Forge::new(manifest.clone()).map_err(NativeError::from)?;
+            log::replay(&rule, open()?).map_err(NativeError::from)?
+        }
         "topic" => {
             let rule = Topic::new(manifest.clone()).map_err(NativeError::from)?;
             log::replay(&rule, open()?).map_err(NativeError::from)?
@@ -88,6 +101,7 @@ pub fn check(package: &Package) -> Result<(), NativeError> {
     let manifest = package.manifest.clone();
     match name(&manifest)? {
         "serve" => drop(Serve::of_model(manifest, serving::MODEL, &serving::calibration())?),
+        "forge" => drop(Forge::new(manifest)?),
         "topic" => drop(Topic::new(manifest)?),
         other => return Err(NativeError::Unknown(other.to_owned())),
     }

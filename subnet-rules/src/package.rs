@@ -11,7 +11,8 @@ use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 pub const SOURCE_MAX: usize = 512 * 1024;
 
 /// The rules that ship in this program, by name: manifest and page.
-const SHIPPED: [(&str, &str, &str); 2] = [
+const SHIPPED: [(&str, &str, &str); 3] = [
+    ("forge", include_str!("../rules/forge/rule.toml"), include_str!("../rules/forge/README.md")),
     ("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md")),
     ("topic", include_str!("../rules/topic/rule.toml"), include_str!("../rules/topic/README.md")),
 ];
