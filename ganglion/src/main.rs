@@ -28,6 +28,8 @@ enum Command {
     Validator(validator::cli::Args),
     /// Write rules, check them, attack them.
     Rules(subnet_rules::cli::Args),
+    /// Fetch, inspect, convert and measure models.
+    Model(inference::cli::Args),
 }
 
 fn main() -> Exit {
@@ -40,6 +42,10 @@ fn main() -> Exit {
             subnet_rules::cli::Outcome::Done => Exit::Done,
             subnet_rules::cli::Outcome::Usage => Exit::Usage,
             subnet_rules::cli::Outcome::Failed => Exit::Failed,
+        },
+        Command::Model(args) => match inference::cli::main(args) {
+            inference::cli::Outcome::Done => Exit::Done,
+            inference::cli::Outcome::Failed => Exit::Failed,
         },
     }
 }

@@ -39,6 +39,7 @@ pub struct Measured {
     /// The model's name.
     pub model: String,
     /// Its full identity.
+    #[serde(skip)]
     pub id: ModelId,
     /// Its arithmetic.
     pub numeric_class: NumericClass,
@@ -47,6 +48,7 @@ pub struct Measured {
     /// Perplexity per token of [`HELD_OUT`].
     pub perplexity: f64,
     /// Instruction set of the kernels.
+    #[serde(skip)]
     pub kernels: &'static str,
     /// Compute threads.
     pub threads: usize,

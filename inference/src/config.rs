@@ -14,6 +14,17 @@ pub enum Family {
     Qwen3,
 }
 
+impl Family {
+    /// Its name in GGUF files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+}
+
 /// Dimensions of a dense decoder. Built by [`Config::new`], so every field is within bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

@@ -13,6 +13,7 @@
 //! This crate knows no chain, no hotkey and no subnet.
 
 pub mod bench;
+pub mod cli;
 pub mod config;
 mod engine;
 pub mod evidence;
@@ -31,7 +32,7 @@ pub use engine::{
     MAX_STOPS, Prompt, Stream, Timing, TokenCheck,
 };
 pub use id::{IdError, ModelId, NumericClass};
-pub use load::{HeaderError, LoadError};
+pub use load::{HeaderError, LoadError, requantise};
 pub use model::{Deviation, LoadOptions, Model, default_threads};
 pub use sample::{Sampling, SamplingError};
 pub use source::{HubFile, HubModel, ModelSource};

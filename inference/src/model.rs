@@ -207,8 +207,17 @@ impl Model {
     /// Stored bits per weight over all matrices, scales included.
     #[expect(clippy::cast_precision_loss, reason = "a ratio for display")]
     pub fn weight_bits(&self) -> f64 {
-        let weights: usize = self.weights.matrices().map(Matrix::weights).sum();
-        self.weight_bytes() as f64 * 8.0 / weights as f64
+        self.weight_bytes() as f64 * 8.0 / self.parameters() as f64
+    }
+
+    /// Weights of all matrices.
+    pub fn parameters(&self) -> usize {
+        self.weights.matrices().map(Matrix::weights).sum()
+    }
+
+    /// Bytes of keys and values that one token of a sequence takes, over all layers.
+    pub const fn kv_bytes_per_token(&self) -> usize {
+        2 * self.config.layers * self.config.kv_width() * size_of::<f32>()
     }
 
     /// Bytes of packed weights.

@@ -15,6 +15,13 @@ pub struct HubModel {
     pub files: &'static [HubFile],
 }
 
+impl HubModel {
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
 /// One pinned file of a [`HubModel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubFile {

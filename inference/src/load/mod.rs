@@ -3,6 +3,7 @@
 
 mod encode;
 mod gguf;
+mod rewrite;
 mod safetensors;
 
 use std::{
@@ -12,6 +13,8 @@ use std::{
 };
 
 pub(crate) use encode::{BLOCK, Block, Encoded, Format};
+
+pub use rewrite::requantise;
 
 pub(crate) use safetensors::tiny;
 
