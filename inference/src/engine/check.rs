@@ -18,6 +18,9 @@ pub struct TokenCheck {
     pub rank: u32,
     /// Entropy of the distribution drawn from, softmax(logits / T), in nats; 0 where T = 0.
     pub entropy_nat: f32,
+    /// The claimed token's negative log-probability under that same distribution, in nats; 0 where
+    /// T = 0. Its expectation for a token so drawn is `entropy_nat`.
+    pub surprisal_nat: f32,
     /// The token that the seed draws here.
     pub seeded_token: u32,
     /// How far the claimed token's perturbed score lies behind the winner's; 0 where they agree.
@@ -29,12 +32,14 @@ impl TokenCheck {
         let logit = logits[token as usize];
         let rank = logits.iter().filter(|&&other| other > logit).count();
         let seeded_token = sampling.draw(logits, position);
+        let (entropy_nat, surprisal_nat) = spread(logits, logit, sampling.temperature());
         let score = |id: u32| sampling.score(logits[id as usize], position, id);
         Self {
             token,
             logprob: logprob(logits, token),
             rank: u32::try_from(rank).unwrap_or(u32::MAX),
-            entropy_nat: entropy(logits, sampling.temperature()),
+            entropy_nat,
+            surprisal_nat,
             seeded_token,
             margin: score(seeded_token) - score(token),
         }
@@ -54,15 +59,17 @@ pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
     logprob
 }
 
-/// Entropy of softmax(logits / T), in nats.
-fn entropy(logits: &[f32], temperature: f32) -> f32 {
+/// Entropy of softmax(logits / T), and the negative log-probability of `logit` under it, in nats.
+fn spread(logits: &[f32], logit: f32, temperature: f32) -> (f32, f32) {
     if temperature == 0.0 {
-        return 0.0;
+        return (0.0, 0.0);
     }
     let all = partition(Isa::detect(), logits, temperature);
+    let log_sum = libm::log(all.sum);
+    let scaled = f64::from((logit - all.most) / temperature);
     #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
-    let entropy = (libm::log(all.sum) - all.weighted / all.sum).max(0.0) as f32;
-    entropy
+    let pair = ((log_sum - all.weighted / all.sum).max(0.0) as f32, (log_sum - scaled) as f32);
+    pair
 }
 
 #[cfg(test)]
@@ -74,6 +81,7 @@ mod tests {
         let check = TokenCheck::new(&[2.0; 8], 3, &Sampling::new(1.0, 1).unwrap(), 0);
         assert!((check.entropy_nat - 8_f32.ln()).abs() < 1e-5);
         assert!((check.logprob + 8_f32.ln()).abs() < 1e-5);
+        assert!((check.surprisal_nat - check.entropy_nat).abs() < 1e-5);
         assert_eq!(check.rank, 0);
     }
 

@@ -1,0 +1,143 @@
+//! Answers with their evidence, honest and not, before a verifier.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::path::Path;
+
+use inference::{
+    Deviation, Engine, EngineOptions, LoadOptions, Model, ModelSource, NumericClass,
+    evidence::{
+        self, Answer, Drawn, Pair, Report, Sample, Sampler, Side, Verdict, calibrate, read, side,
+    },
+};
+
+const TEMPERATURE: f32 = 1.0;
+
+fn engine(dir: &Path, class: NumericClass, deviation: Option<Deviation>) -> Engine {
+    let options = LoadOptions::default().with_class(class).with_threads(1);
+    let source = ModelSource::Path(dir.to_owned());
+    let model = Model::load(&source, options.with_deviation(deviation)).unwrap();
+    Engine::start(model, EngineOptions::default())
+}
+
+fn dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_random_llama(dir.path());
+    dir
+}
+
+async fn answer(engine: &Engine, seed: u64) -> Answer {
+    let sampler = Sampler::Seeded { temperature: TEMPERATURE, seed, binding: None };
+    evidence::answer(engine, "tell me about heat pumps", 64, sampler).await.unwrap()
+}
+
+/// The report on `answer` of a verifier that demands equality to the bit.
+async fn report(verifier: &Engine, answer: &Answer) -> Report {
+    let pair = Pair::equality(&side(verifier), &side(verifier)).unwrap();
+    Report::new(&read(verifier, answer).await.unwrap(), &pair, true)
+}
+
+/// `answer` in the name of another model.
+fn renamed(mut answer: Answer, engine: &Engine) -> Answer {
+    answer.model = engine.model_id();
+    answer.root = answer.compute_root();
+    answer
+}
+
+#[tokio::test]
+async fn an_honest_answer_passes_and_a_deviation_in_its_name_fails() {
+    let dir = dir();
+    let verifier = engine(dir.path(), NumericClass::F32, None);
+    let honest = report(&verifier, &answer(&verifier, 1).await).await;
+    assert_eq!((honest.verdict, honest.seed_match), (Verdict::Pass, Some(1.0)));
+    for deviation in [Deviation::Q8Weights, Deviation::Fp8Weights, Deviation::Int8Kv] {
+        let cheat = engine(dir.path(), NumericClass::F32, Some(deviation));
+        let answer = renamed(answer(&cheat, 1).await, &verifier);
+        let report = report(&verifier, &answer).await;
+        assert_eq!(report.verdict, Verdict::Fail, "{deviation:?} {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forger_passes_every_check_of_states_and_fails_by_the_seed() {
+    let dir = dir();
+    let verifier = engine(dir.path(), NumericClass::F32, None);
+    let cheap = engine(dir.path(), NumericClass::F32, Some(Deviation::OtherWeights));
+    let written = answer(&cheap, 3).await;
+    let prompt = inference::Prompt::Tokens(written.prompt_ids.clone());
+    let sampling = written.sampler.sampling().unwrap();
+    let pass = verifier.audit(&prompt, &written.completion_ids, &sampling).await.unwrap();
+    let completion = inference::Completion {
+        token_ids: written.completion_ids,
+        text: String::new(),
+        logprobs: pass.checks.iter().map(|check| check.logprob).collect(),
+        sketches: pass.sketches,
+        finish: written.finish,
+        prompt_tokens: 0,
+        timing: inference::Timing::default(),
+    };
+    let forged =
+        Answer::record(verifier.model_id(), written.sampler, written.prompt_ids, &completion);
+    let report = report(&verifier, &forged.unwrap()).await;
+    assert_eq!((report.dlogprob_mean, report.fingerprint_max), (Some(0.0), Some(0.0)));
+    assert_eq!(report.verdict, Verdict::Fail);
+}
+
+#[tokio::test]
+async fn across_classes_honest_answers_pass_by_calibration_and_four_bits_do_not() {
+    let dir = dir();
+    let verifier = engine(dir.path(), NumericClass::F32, None);
+    let server = engine(dir.path(), NumericClass::Bf16, None);
+    let drawn = Drawn { seed: 9, temperature: TEMPERATURE };
+    let sample = Sample { sequences: 24, max_tokens: 64, drawn };
+    let pair = calibrate(&server, &verifier, sample, &|| ()).await.unwrap();
+    assert!(!pair.exact);
+    let judged = async |answer: Answer| {
+        Report::new(&read(&verifier, &answer).await.unwrap(), &pair, true).verdict
+    };
+    for seed in 0..4 {
+        assert_eq!(judged(answer(&server, seed).await).await, Verdict::Pass);
+    }
+    let cheat = engine(dir.path(), NumericClass::Bf16, Some(Deviation::Q4Weights));
+    assert_eq!(judged(answer(&cheat, 1).await).await, Verdict::Fail);
+}
+
+#[tokio::test]
+async fn greedy_answers_carry_no_evidence() {
+    let dir = dir();
+    let verifier = engine(dir.path(), NumericClass::F32, None);
+    let sampler = Sampler::Seeded { temperature: 0.0, seed: 0, binding: None };
+    let answer = evidence::answer(&verifier, "hello", 40, sampler).await.unwrap();
+    assert_eq!(report(&verifier, &answer).await.verdict, Verdict::NoEvidence);
+}
+
+#[tokio::test]
+async fn a_server_without_a_seed_is_judged_by_surprisal_and_the_report_says_so() {
+    let options = LoadOptions::default().with_class(NumericClass::F32).with_threads(1);
+    let model = Model::load(&ModelSource::Tiny, options).unwrap();
+    let verifier = Engine::start(model, EngineOptions::default());
+    let drawn = Drawn { seed: 5, temperature: TEMPERATURE };
+    let sample = Sample { sequences: 24, max_tokens: 64, drawn };
+    let pair = calibrate(&verifier, &verifier, sample, &|| ()).await.unwrap();
+    let mut unseeded = answer(&verifier, 77).await;
+    unseeded.sampler = Sampler::Unseeded { temperature: TEMPERATURE };
+    (unseeded.logprobs, unseeded.fingerprint.sketches) = (Vec::new(), Vec::new());
+    unseeded.root = unseeded.compute_root();
+    let judged = Report::new(&read(&verifier, &unseeded).await.unwrap(), &pair, false);
+    assert_eq!((judged.verdict, judged.seed_match), (Verdict::Pass, None));
+    assert!(judged.reasons.iter().any(|reason| reason.contains("surprisal")));
+    // A text of one repeated token surprises the model every time.
+    unseeded.completion_ids = vec![17; 64];
+    unseeded.root = unseeded.compute_root();
+    let judged = Report::new(&read(&verifier, &unseeded).await.unwrap(), &pair, false);
+    assert_eq!(judged.verdict, Verdict::Fail, "{judged:?}");
+}
+
+#[test]
+fn nothing_is_demanded_of_another_engine_without_a_measurement() {
+    let dir = dir();
+    let own = side(&engine(dir.path(), NumericClass::F32, None));
+    let other = Side { engine: "another/1".to_owned(), ..own.clone() };
+    assert!(Pair::equality(&other, &own).is_none());
+}
