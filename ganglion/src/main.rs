@@ -26,8 +26,6 @@ enum Command {
     Miner(miner::cli::Args),
     /// Examine miners and set weights.
     Validator(validator::cli::Args),
-    /// Models on this machine, and evidence of what they answered.
-    Model(inference::cli::Args),
     /// Write rules, check them, attack them.
     Rules(subnet_rules::cli::Args),
     /// Fetch, inspect, convert and measure models.
@@ -40,11 +38,6 @@ fn main() -> Exit {
         Command::Localnet(args) => ganglion::localnet::main(args),
         Command::Miner(args) => miner::cli::main(args),
         Command::Validator(args) => validator::cli::main(args),
-        Command::Model(args) => match inference::cli::main(args) {
-            inference::cli::Outcome::Done => Exit::Done,
-            inference::cli::Outcome::Failed => Exit::Failed,
-            inference::cli::Outcome::Usage => Exit::Usage,
-        },
         Command::Rules(args) => match subnet_rules::cli::main(args) {
             subnet_rules::cli::Outcome::Done => Exit::Done,
             subnet_rules::cli::Outcome::Usage => Exit::Usage,

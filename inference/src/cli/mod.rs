@@ -1,4 +1,4 @@
-//! `model`: fetch, inspect, convert and measure models.
+//! `model`: fetch, inspect, convert and measure models, and the evidence of what they answer.
 
 mod show;
 
@@ -15,11 +15,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::{
     LoadError, LoadOptions, Model, ModelSource, NumericClass, bench,
+    evidence::{
+        Verdict,
+        cli::{self as evidence, CommandError},
+    },
     hub::{CATALOGUE, Hub},
     requantise,
 };
 
-/// Fetch, inspect, convert and measure models.
+/// Fetch, inspect, convert and measure models, and check what they answered.
 #[derive(Debug, Parser)]
 #[command(name = "model", version, max_term_width = 100)]
 pub struct Args {
@@ -58,6 +62,14 @@ enum Command {
     Quantize(QuantizeArgs),
     /// Measure speed, memory and perplexity.
     Bench(BenchArgs),
+    /// Answer a prompt and record the evidence.
+    Answer(evidence::AnswerArgs),
+    /// Check a recorded answer with one prefill of the model.
+    Verify(evidence::VerifyArgs),
+    /// Measure how honest answers look to a verifier, and keep it in a file.
+    Calibrate(evidence::CalibrateArgs),
+    /// Run real cheats against the verifier, and say after how many tokens each is convicted.
+    EvidenceTable(evidence::TableArgs),
 }
 
 /// Which model, in which arithmetic, on how many threads.
@@ -164,8 +176,23 @@ fn run(command: Command, out: &mut impl Write) -> Result<Outcome> {
         Command::Inspect { model, json } => show::inspection(&model.load()?, json, out)?,
         Command::Quantize(args) => quantize(&args, out)?,
         Command::Bench(args) => measure(&args, out)?,
+        Command::Answer(args) => runtime()?.block_on(evidence::answer(&args, out))?,
+        Command::Verify(args) => {
+            let verdict = runtime()?.block_on(evidence::verify(&args, out))?;
+            if verdict == Verdict::Fail {
+                return Ok(Outcome::Failed);
+            }
+        }
+        Command::Calibrate(args) => runtime()?.block_on(evidence::calibrate(&args, out))?,
+        Command::EvidenceTable(args) => {
+            runtime()?.block_on(evidence::evidence_table(&args, out))?
+        }
     }
     Ok(Outcome::Done)
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_time().build()
 }
 
 fn fetch(name: &str, json: bool, out: &mut impl Write) -> Result<()> {
@@ -208,8 +235,7 @@ fn measure(args: &BenchArgs, out: &mut impl Write) -> Result<()> {
         concurrency: args.concurrency as usize,
     };
     let spinner = spinner("measuring");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let measured = runtime.block_on(bench::measure(Arc::new(model), work));
+    let measured = runtime()?.block_on(bench::measure(Arc::new(model), work));
     spinner.finish_and_clear();
     show::measured(&measured?, args.json, out)
 }
@@ -236,5 +262,8 @@ const HINT: &str = "a model is tiny, a name of `model list`, a folder with safet
                     file; HF_ENDPOINT names another hub";
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(hint) = error.downcast_ref().and_then(CommandError::hint) {
+        return Some(hint);
+    }
     error.chain().any(|cause| cause.is::<LoadError>()).then_some(HINT)
 }

@@ -194,5 +194,9 @@ pub(super) fn failure(error: &anyhow::Error) -> String {
 
 /// True where the output's reader closed it, as `head` does.
 pub(super) fn reader_has_gone(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }

@@ -64,7 +64,7 @@ pub struct AnswerArgs {
 
 /// Check a recorded answer with one prefill of the model.
 ///
-/// Exits with 0 unless the verdict is `fail` (1) or the answer cannot be checked (2).
+/// Exits with 1 where the verdict is `fail`, and where the answer is refused.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// The recorded answer.
