@@ -150,7 +150,6 @@ impl<T: Config> Pallet<T> {
         if subnet.started {
             FirstEmissionBlockNumber::<T>::insert(netuid, 1);
             SubtokenEnabled::<T>::insert(netuid, true);
-            SubtokenEnabled::<T>::insert(NetUid::ROOT, true);
         }
         Self::apply_genesis_settings(subnet);
         Self::append_neuron(netuid, &subnet.owner_hotkey);

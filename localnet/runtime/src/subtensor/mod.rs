@@ -252,6 +252,9 @@ pub mod pallet {
             Pallet::<T>::found_root();
             if self.development {
                 Pallet::<T>::found_development();
+            } else {
+                // Root takes stake, as on finney; the development network's sudo must allow it first.
+                SubtokenEnabled::<T>::insert(NetUid::ROOT, true);
             }
             for subnet in &self.subnets {
                 Pallet::<T>::found_subnet(subnet);
