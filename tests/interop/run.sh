@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The local chain, judged by other people's programs: the Python SDK, unmodified.
+# The local chain, judged by other people's programs: the Python SDK and btcli, unmodified.
 # usage: run.sh CACHE_FOLDER   (holds the virtual environments)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,11 +22,15 @@ home=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
 export HOME="$home" # the SDK caches metadata and wallets there
 
-port=19944
-"$target/debug/ganglion" localnet --port "$port" --block-ms 250 >"$home/localnet.log" 2>&1 &
-for _ in $(seq 100); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
-    sleep 0.1
-done
-
-"$python" tests/interop/sdk.py "ws://127.0.0.1:$port"
+# Runs a script against a chain of its own.
+judge() { # port, script
+    "$target/debug/ganglion" localnet --port "$1" --block-ms 250 >"$home/localnet-$1.log" 2>&1 &
+    for _ in $(seq 100); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then break; fi
+        sleep 0.1
+    done
+    "$python" "tests/interop/$2" "ws://127.0.0.1:$1"
+    kill %%
+}
+judge 19944 sdk.py
+judge 19945 btcli.py

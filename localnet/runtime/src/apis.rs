@@ -54,6 +54,22 @@ sp_api::decl_runtime_apis! {
         fn get_subnet_hyperparams_v3(netuid: NetUid) -> Option<Vec<HyperparamEntry>>;
     }
 
+    /// Baskets of alpha that root stake is invested in. Nobody has one here: root stake stays TAO.
+    pub trait BetaBasketRuntimeApi {
+        /// What a coldkey could take out of all baskets.
+        fn get_root_basket_owed(coldkey: AccountId) -> TaoBalance;
+        /// What a coldkey could take out of one basket.
+        fn get_basket_payout(hotkey: AccountId, coldkey: AccountId) -> TaoBalance;
+        /// Value of a hotkey's basket.
+        fn get_validator_basket_nav(hotkey: AccountId) -> TaoBalance;
+        /// What a hotkey's basket holds: subnet, alpha, its value.
+        fn get_validator_basket(hotkey: AccountId) -> Vec<(NetUid, AlphaBalance, TaoBalance)>;
+        /// Value of all baskets.
+        fn get_root_basket_total_nav() -> TaoBalance;
+        /// A coldkey's shares: hotkey, shares, their value.
+        fn get_root_basket_positions(coldkey: AccountId) -> Vec<(AccountId, u64, TaoBalance)>;
+    }
+
     /// Stakes.
     pub trait StakeInfoRuntimeApi {
         /// Every stake of a coldkey.

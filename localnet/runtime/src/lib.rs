@@ -425,6 +425,27 @@ sp_api::impl_runtime_apis! {
         }
     }
 
+    impl apis::BetaBasketRuntimeApi<Block> for Runtime {
+        fn get_root_basket_owed(_: AccountId) -> TaoBalance {
+            TaoBalance(0)
+        }
+        fn get_basket_payout(_: AccountId, _: AccountId) -> TaoBalance {
+            TaoBalance(0)
+        }
+        fn get_validator_basket_nav(_: AccountId) -> TaoBalance {
+            TaoBalance(0)
+        }
+        fn get_validator_basket(_: AccountId) -> Vec<(NetUid, AlphaBalance, TaoBalance)> {
+            Vec::new()
+        }
+        fn get_root_basket_total_nav() -> TaoBalance {
+            TaoBalance(0)
+        }
+        fn get_root_basket_positions(_: AccountId) -> Vec<(AccountId, u64, TaoBalance)> {
+            Vec::new()
+        }
+    }
+
     impl apis::StakeInfoRuntimeApi<Block> for Runtime {
         fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo<AccountId>> {
             SubtensorModule::stake_info_for_coldkey(&coldkey_account)
