@@ -76,6 +76,11 @@ impl Client {
 
     /// A signed extrinsic in the chain's format 4: immortal, signed over the genesis.
     pub(crate) async fn sign(&self, who: &str, call: &RuntimeCall, signing: Signing) -> Vec<u8> {
+        self.sign_bytes(who, &call.encode(), signing).await
+    }
+
+    /// Signs what may be no call at all.
+    pub(crate) async fn sign_bytes(&self, who: &str, call: &[u8], signing: Signing) -> Vec<u8> {
         let version = self.ask("state_getRuntimeVersion", []).await;
         let number = |field: &str| u32::try_from(version[field].as_u64().unwrap()).unwrap();
         let genesis = self.chain.genesis_hash();
@@ -91,7 +96,7 @@ impl Client {
             genesis,
             Option::<H256>::None,
         );
-        let mut payload = call.encode();
+        let mut payload = call.to_vec();
         payload.extend_from_slice(&extra);
         implicit.encode_to(&mut payload);
         if payload.len() > 256 {
@@ -101,7 +106,7 @@ impl Client {
         let mut body = (signed_v4, id, pair.public().0, sr25519_signature).encode();
         body.extend_from_slice(pair.sign(&payload).as_ref());
         body.extend_from_slice(&extra);
-        call.encode_to(&mut body);
+        body.extend_from_slice(call);
         body.encode()
     }
 
