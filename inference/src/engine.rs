@@ -1,18 +1,20 @@
 //! The engine: one worker thread that serves every job of a model together.
 
 mod check;
+mod queue;
 mod worker;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub use check::TokenCheck;
+pub use queue::Share;
 
 use crate::{
     evidence::Sketch,
@@ -25,6 +27,9 @@ use crate::{
 
 /// Most stop strings of a job, as in the `OpenAI` API.
 pub const MAX_STOPS: usize = 4;
+
+/// Most alternatives named beside a token, as in the `OpenAI` API.
+pub const MAX_ALTERNATIVES: usize = 20;
 
 /// Longest prompt text accepted, in bytes, before it is tokenised.
 pub const MAX_PROMPT_BYTES: usize = 1 << 20;
@@ -87,6 +92,11 @@ pub struct Job {
     pub ignore_end: bool,
     /// Sketch the hidden states, for evidence.
     pub sketch: bool,
+    /// How many of the likeliest tokens to name beside each drawn one; at most
+    /// [`MAX_ALTERNATIVES`].
+    pub alternatives: usize,
+    /// Whose job it is: callers share the engine fairly.
+    pub share: Share,
     /// Time after which the job fails with [`EngineError::Deadline`], queueing included.
     pub deadline: Option<Duration>,
 }
@@ -101,6 +111,8 @@ impl Job {
             stop: Vec::new(),
             ignore_end: false,
             sketch: false,
+            alternatives: 0,
+            share: Share::default(),
             deadline: None,
         }
     }
@@ -136,6 +148,11 @@ pub struct Completion {
     pub text: String,
     /// Log-probability of each token, in nats, under softmax(logits).
     pub logprobs: Vec<f32>,
+    /// For each token the likeliest ones in its place and their log-probabilities; empty unless
+    /// [`Job::alternatives`] asked for them.
+    pub likeliest: Vec<Vec<(u32, f32)>>,
+    /// Tokens of the prompt that were computed for an earlier one.
+    pub cached_tokens: u32,
     /// Sketches of the hidden states; empty unless [`Job::sketch`] asked for them.
     pub sketches: Vec<Sketch>,
     /// Why it ended.
@@ -163,10 +180,12 @@ pub enum Event {
     Token {
         /// Its id.
         id: u32,
-        /// Text that it completes; empty while a character is unfinished.
+        /// Text that it completes; empty while a character, or what may be a stop text, is unfinished.
         text: String,
         /// Its log-probability, in nats.
         logprob: f32,
+        /// The likeliest tokens in its place, as [`Job::alternatives`] asks.
+        likeliest: Vec<(u32, f32)>,
     },
     /// The end.
     Done(Completion),
@@ -235,7 +254,10 @@ pub enum EngineError {
 pub struct Engine {
     model: Arc<Model>,
     options: EngineOptions,
-    inbox: Option<mpsc::Sender<worker::Task>>,
+    inbox: Option<mpsc::UnboundedSender<worker::Task>>,
+    /// Places of the queue; a waiting task holds one.
+    places: Arc<Semaphore>,
+    gauges: Arc<worker::Gauges>,
     worker: Option<thread::JoinHandle<()>>,
 }
 
@@ -246,13 +268,16 @@ impl Engine {
     /// Where the operating system grants no thread.
     pub fn start(model: impl Into<Arc<Model>>, options: EngineOptions) -> Self {
         let model = model.into();
-        let (inbox, tasks) = mpsc::channel(options.queue.max(1));
-        let worker = worker::Worker::new(Arc::clone(&model), options, tasks);
+        // Bounded by the places, which tasks hold while they wait.
+        let (inbox, tasks) = mpsc::unbounded_channel();
+        let gauges = Arc::<worker::Gauges>::default();
+        let worker = worker::Worker::new(Arc::clone(&model), options, tasks, Arc::clone(&gauges));
         let worker = thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || worker.run())
             .expect("a thread for the engine");
-        Self { model, options, inbox: Some(inbox), worker: Some(worker) }
+        let places = Arc::new(Semaphore::new(options.queue.max(1)));
+        Self { model, options, inbox: Some(inbox), places, gauges, worker: Some(worker) }
     }
 
     /// What is served.
@@ -300,8 +325,9 @@ impl Engine {
             return Err(EngineError::TooLong { tokens: prompt.len() + 1, context });
         }
         let max_tokens = (job.max_tokens as usize).min(context - prompt.len());
+        let place = self.place()?;
         let (events, stream) = mpsc::channel(max_tokens + 1);
-        self.submit(worker::Task::generate(prompt, max_tokens, job, events))?;
+        self.submit(worker::Task::generate(prompt, max_tokens, job, events, place))?;
         Ok(Stream { events: stream })
     }
 
@@ -333,7 +359,8 @@ impl Engine {
             return Err(EngineError::TooLong { tokens, context });
         }
         let (reply, audit) = tokio::sync::oneshot::channel();
-        self.submit(worker::Task::rescore(prompt, token_ids, *sampling, reply))?;
+        let place = self.place()?;
+        self.submit(worker::Task::rescore(prompt, token_ids, *sampling, reply, place))?;
         audit.await.map_err(|_| EngineError::Stopped)?
     }
 
@@ -378,15 +405,49 @@ impl Engine {
         }
     }
 
+    /// How busy the engine is.
+    pub fn load(&self) -> Load {
+        let read = |gauge: &std::sync::atomic::AtomicUsize| gauge.load(Ordering::Relaxed);
+        let queue = self.options.queue.max(1);
+        Load {
+            running: read(&self.gauges.running),
+            waiting: queue - self.places.available_permits(),
+            queue,
+            kv_blocks: read(&self.gauges.blocks),
+            kv_blocks_used: read(&self.gauges.used_blocks),
+            cached_tokens: read(&self.gauges.cached_tokens),
+            preemptions: read(&self.gauges.preemptions),
+        }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, EngineError> {
+        let queue = self.options.queue.max(1);
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| EngineError::Busy { queue })
+    }
+
     fn submit(&self, task: worker::Task) -> Result<(), EngineError> {
         let inbox = self.inbox.as_ref().ok_or(EngineError::Stopped)?;
-        inbox.try_send(task).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                EngineError::Busy { queue: self.options.queue.max(1) }
-            }
-            mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
-        })
+        inbox.send(task).map_err(|_| EngineError::Stopped)
     }
+}
+
+/// How busy an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Sequences under way.
+    pub running: usize,
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// Jobs that may wait.
+    pub queue: usize,
+    /// Blocks of the key–value store.
+    pub kv_blocks: usize,
+    /// Blocks that sequences under way hold.
+    pub kv_blocks_used: usize,
+    /// Tokens that did not have to be computed, since the start.
+    pub cached_tokens: usize,
+    /// Sequences that had to step back for want of blocks, since the start.
+    pub preemptions: usize,
 }
 
 /// Tokens of the longest sequence: the model's context, or what the store holds.

@@ -28,8 +28,8 @@ mod source;
 mod tokenizer;
 
 pub use engine::{
-    Audit, Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, MAX_PROMPT_BYTES,
-    MAX_STOPS, Prompt, Stream, Timing, TokenCheck,
+    Audit, Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, Load,
+    MAX_ALTERNATIVES, MAX_PROMPT_BYTES, MAX_STOPS, Prompt, Share, Stream, Timing, TokenCheck,
 };
 pub use id::{IdError, ModelId, NumericClass};
 pub use load::{HeaderError, LoadError, requantise};

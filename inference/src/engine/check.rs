@@ -59,6 +59,23 @@ pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
     logprob
 }
 
+/// The `count` likeliest tokens with their log-probabilities, likeliest first; ties: the lowest id.
+pub(super) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut best: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
+    for (id, &logit) in (0..).zip(logits) {
+        if best.len() == count && best.last().is_some_and(|&(_, least)| logit <= least) {
+            continue;
+        }
+        let place = best.partition_point(|&(_, other)| other >= logit);
+        best.insert(place, (id, logit));
+        best.truncate(count);
+    }
+    best.iter().map(|&(id, _)| (id, logprob(logits, id))).collect()
+}
+
 /// Entropy of softmax(logits / T), and the negative log-probability of `logit` under it, in nats.
 fn spread(logits: &[f32], logit: f32, temperature: f32) -> (f32, f32) {
     if temperature == 0.0 {
@@ -83,6 +100,14 @@ mod tests {
         assert!((check.logprob + 8_f32.ln()).abs() < 1e-5);
         assert!((check.surprisal_nat - check.entropy_nat).abs() < 1e-5);
         assert_eq!(check.rank, 0);
+    }
+
+    #[test]
+    fn the_likeliest_tokens_come_in_order() {
+        let ids = |count| likeliest(&[1.0, 4.0, 2.5, 4.0], count).iter().map(|t| t.0).collect();
+        let best: Vec<u32> = ids(3);
+        assert_eq!(best, [1, 3, 2]);
+        assert!(likeliest(&[1.0], 0).is_empty());
     }
 
     #[test]

@@ -1,21 +1,40 @@
 //! The worker's loop: admit, pick a step's tokens, run them, hand out what came of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use candle_core::{Device, Tensor};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    Audit, Clock, Completion, EngineError, EngineOptions, Event, Finish, Job, Timing,
-    check::{TokenCheck, logprob},
+    Audit, Clock, Completion, EngineError, EngineOptions, Event, Finish, Job, MAX_ALTERNATIVES,
+    Timing,
+    check::{TokenCheck, likeliest, logprob},
+    queue::{FairQueue, Share},
 };
 use crate::{
     evidence::Sketcher,
-    kv::KvStore,
+    kernel::BLOCK_TOKENS,
+    kv::{Blocks, KvStore, Name},
     model::{Model, Segment},
     sample::Sampling,
     tokenizer::TextStream,
 };
+
+/// What the worker says of itself, for metrics.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    pub(super) running: AtomicUsize,
+    pub(super) blocks: AtomicUsize,
+    pub(super) used_blocks: AtomicUsize,
+    pub(super) cached_tokens: AtomicUsize,
+    pub(super) preemptions: AtomicUsize,
+}
 
 /// Rows of logits held at once: 49 152 words of f32 take 6 MB.
 const LOGIT_ROWS: usize = 32;
@@ -26,6 +45,9 @@ pub(super) struct Task {
     tokens: Vec<u32>,
     prompt_tokens: usize,
     sampling: Sampling,
+    share: Share,
+    /// The place in the queue, until the task starts.
+    place: Option<OwnedSemaphorePermit>,
     clock: Clock,
     work: Work,
 }
@@ -57,12 +79,25 @@ struct Generation {
     stream: TextStream,
     text: String,
     logprobs: Vec<f32>,
+    /// How many of the likeliest tokens to name beside each drawn one, and those named.
+    alternatives: usize,
+    likeliest: Vec<Vec<(u32, f32)>>,
+    /// Bytes of `text` handed out.
+    shown: usize,
+    /// Tokens that were in the store already at the start.
+    cached: usize,
     sketcher: Option<Sketcher>,
     timing: Timing,
 }
 
 impl Task {
-    pub(super) fn generate(prompt: Vec<u32>, max_tokens: usize, job: Job, events: Events) -> Self {
+    pub(super) fn generate(
+        prompt: Vec<u32>,
+        max_tokens: usize,
+        job: Job,
+        events: Events,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let generation = Generation {
             max_tokens,
             stop: job.stop,
@@ -72,6 +107,10 @@ impl Task {
             stream: TextStream::default(),
             text: String::new(),
             logprobs: Vec::new(),
+            alternatives: job.alternatives.min(MAX_ALTERNATIVES),
+            likeliest: Vec::new(),
+            shown: 0,
+            cached: 0,
             sketcher: job.sketch.then(|| Sketcher::new(job.sampling.seed())),
             timing: Timing::default(),
         };
@@ -79,6 +118,8 @@ impl Task {
             prompt_tokens: prompt.len(),
             tokens: prompt,
             sampling: job.sampling,
+            share: job.share,
+            place: Some(place),
             clock: Clock::start(),
             work: Work::Generate(generation),
         }
@@ -89,6 +130,7 @@ impl Task {
         claimed: &[u32],
         sampling: Sampling,
         reply: Reply,
+        place: OwnedSemaphorePermit,
     ) -> Self {
         let prompt_tokens = prompt.len();
         let mut tokens = prompt;
@@ -101,7 +143,28 @@ impl Task {
             reply: Some(reply),
         };
         let work = Work::Rescore(work);
-        Self { tokens, prompt_tokens, sampling, clock: Clock::start(), work }
+        let share = Share::default();
+        let (clock, place) = (Clock::start(), Some(place));
+        Self { tokens, prompt_tokens, sampling, share, place, clock, work }
+    }
+
+    /// Notes that the task leaves the queue, with so many tokens known already.
+    fn started(&mut self, cached: usize) {
+        self.place = None;
+        if let Work::Generate(generation) = &mut self.work
+            && generation.timing.queued.is_zero()
+        {
+            generation.timing.queued = self.clock.elapsed();
+            generation.cached = cached;
+        }
+    }
+
+    /// First row whose logits are still needed.
+    fn first_wanted(&self) -> usize {
+        match &self.work {
+            Work::Generate(_) => self.tokens.len() - 1,
+            Work::Rescore(rescore) => self.prompt_tokens - 1 + rescore.checks.len(),
+        }
     }
 
     /// Most tokens the sequence can come to.
@@ -147,103 +210,176 @@ struct Running {
     blocks: Vec<u32>,
     /// Tokens whose keys and values are in the store.
     computed: usize,
+    /// Full blocks that have their name, and the last of these names.
+    named: (usize, Name),
 }
 
 impl Running {
     /// Rows, counted from this step's first, whose logits the task needs.
     fn wanted(&self, step: usize) -> std::ops::Range<usize> {
         let end = self.computed + step;
-        let first = match self.task.work {
-            Work::Generate(_) => self.task.tokens.len() - 1,
-            Work::Rescore(_) => self.task.prompt_tokens - 1,
-        };
-        first.max(self.computed).min(end) - self.computed..step
+        self.task.first_wanted().max(self.computed).min(end) - self.computed..step
+    }
+
+    /// Names the blocks that became full.
+    fn publish(&mut self, blocks: &mut Blocks) {
+        while (self.named.0 + 1) * BLOCK_TOKENS <= self.computed {
+            let (index, last) = self.named;
+            let tokens = &self.task.tokens[index * BLOCK_TOKENS..(index + 1) * BLOCK_TOKENS];
+            let name = last.then(tokens);
+            blocks.publish(self.blocks[index], name);
+            self.named = (index + 1, name);
+        }
     }
 }
 
 pub(super) struct Worker {
     model: Arc<Model>,
     options: EngineOptions,
-    inbox: mpsc::Receiver<Task>,
+    inbox: mpsc::UnboundedReceiver<Task>,
     kv: KvStore,
+    waiting: FairQueue<Task>,
+    /// In order of start.
     running: Vec<Running>,
-    /// Taken from the inbox, and waiting for blocks.
-    next: Option<Task>,
+    gauges: Arc<Gauges>,
 }
 
 impl Worker {
     pub(super) fn new(
         model: Arc<Model>,
         options: EngineOptions,
-        inbox: mpsc::Receiver<Task>,
+        inbox: mpsc::UnboundedReceiver<Task>,
+        gauges: Arc<Gauges>,
     ) -> Self {
         let kv =
             KvStore::new(model.config(), super::context(&model, options).max(options.kv_tokens));
-        Self { model, options, inbox, kv, running: Vec::new(), next: None }
+        gauges.blocks.store(kv.blocks.count(), Ordering::Relaxed);
+        let (waiting, running) = (FairQueue::default(), Vec::new());
+        Self { model, options, inbox, kv, waiting, running, gauges }
     }
 
     /// Serves until the engine is dropped.
     pub(super) fn run(mut self) {
-        while self.admit() {
+        while self.listen() {
             self.retire();
+            self.admit();
             self.step();
+            self.report();
         }
-        let waiting = self.running.drain(..).map(|running| running.task).chain(self.next.take());
-        waiting.for_each(|task| task.fail(EngineError::Stopped));
+        let running = self.running.drain(..).map(|running| running.task);
+        let waiting = std::iter::from_fn(|| self.waiting.pop());
+        running.chain(waiting).for_each(|task| task.fail(EngineError::Stopped));
     }
 
-    /// Takes tasks while there is room. Waits where nothing runs; false when the engine is gone.
-    fn admit(&mut self) -> bool {
-        while self.running.len() < self.options.sequences.max(1) {
-            let task = match self.next.take() {
-                Some(task) => task,
-                None if self.running.is_empty() => match self.inbox.blocking_recv() {
-                    Some(task) => task,
-                    None => return false,
-                },
-                None => match self.inbox.try_recv() {
-                    Ok(task) => task,
-                    Err(mpsc::error::TryRecvError::Empty) => return true,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return false,
-                },
-            };
-            let Some(blocks) = self.kv.take(KvStore::blocks_for(task.longest())) else {
-                self.next = Some(task);
-                return true;
-            };
-            self.start(task, blocks);
+    /// Takes in what has arrived. Waits where there is nothing to do; false when the engine is gone.
+    fn listen(&mut self) -> bool {
+        if self.running.is_empty() && self.waiting.is_empty() {
+            match self.inbox.blocking_recv() {
+                Some(task) => self.enqueue(task),
+                None => return false,
+            }
         }
-        !self.inbox.is_closed()
-    }
-
-    fn start(&mut self, mut task: Task, blocks: Vec<u32>) {
-        if let Work::Generate(generation) = &mut task.work {
-            generation.timing.queued = task.clock.elapsed();
-        }
-        self.running.push(Running { task, blocks, computed: 0 });
-    }
-
-    /// Drops tasks that nobody waits for or that are late.
-    fn retire(&mut self) {
-        let mut index = 0;
-        while index < self.running.len() {
-            let task = &self.running[index].task;
-            if task.abandoned() {
-                self.remove(index);
-            } else if task.overdue() {
-                let task = self.remove(index);
-                let tokens = task.tokens.len() - task.prompt_tokens;
-                task.fail(EngineError::Deadline { tokens });
-            } else {
-                index += 1;
+        loop {
+            match self.inbox.try_recv() {
+                Ok(task) => self.enqueue(task),
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
             }
         }
     }
 
+    fn enqueue(&mut self, task: Task) {
+        let (share, tokens) = (task.share, task.longest());
+        self.waiting.push(task, share, tokens);
+    }
+
+    /// Starts waiting tasks while there are seats, and blocks for their prompts.
+    fn admit(&mut self) {
+        while self.running.len() < self.options.sequences.max(1) {
+            let Some(task) = self.waiting.peek() else { return };
+            let known = self.known_prefix(task);
+            let needed = Blocks::for_tokens(task.tokens.len()) - known.len();
+            let idle = known.iter().filter(|name| self.kv.blocks.is_idle(**name)).count();
+            // A known block that nobody holds is one of the available ones.
+            if needed + idle > self.kv.blocks.available() {
+                return;
+            }
+            if let Some(task) = self.waiting.pop() {
+                self.start(task, &known);
+            }
+        }
+    }
+
+    /// Names of the leading blocks that need not be computed: those before the first wanted row.
+    fn known_prefix(&self, task: &Task) -> Vec<Name> {
+        let mut name = Name::default();
+        let prefix = &task.tokens[..task.first_wanted()];
+        let names = prefix.chunks_exact(BLOCK_TOKENS).map(|tokens| {
+            name = name.then(tokens);
+            name
+        });
+        names.take_while(|name| self.kv.blocks.knows(*name)).collect()
+    }
+
+    fn start(&mut self, mut task: Task, known: &[Name]) {
+        let blocks: Vec<u32> = known.iter().map_while(|name| self.kv.blocks.share(*name)).collect();
+        let computed = blocks.len() * BLOCK_TOKENS;
+        task.started(computed);
+        self.gauges.cached_tokens.fetch_add(computed, Ordering::Relaxed);
+        let named = (blocks.len(), known.last().copied().unwrap_or_default());
+        self.running.push(Running { task, blocks, computed, named });
+    }
+
+    /// Drops tasks that nobody waits for or that are late, running or not.
+    fn retire(&mut self) {
+        let mut gone = self.waiting.extract(|task| task.abandoned() || task.overdue());
+        let mut index = 0;
+        while index < self.running.len() {
+            let task = &self.running[index].task;
+            if task.abandoned() || task.overdue() {
+                gone.push(self.remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        for task in gone {
+            let tokens = task.tokens.len() - task.prompt_tokens;
+            task.fail(EngineError::Deadline { tokens });
+        }
+    }
+
     fn remove(&mut self, index: usize) -> Task {
-        let Running { task, blocks, .. } = self.running.swap_remove(index);
-        self.kv.give(blocks);
+        let Running { task, blocks, .. } = self.running.remove(index);
+        blocks.into_iter().for_each(|block| self.kv.blocks.give(block));
         task
+    }
+
+    /// Gives each planned task the blocks of its step. Where they run out, the task that started last
+    /// steps back, and computes its tokens anew when it is next; the plan shortens accordingly.
+    fn grow(&mut self, plan: &mut Vec<usize>) {
+        let mut index = 0;
+        while index < self.running.len() {
+            let running = &self.running[index];
+            let wanted = Blocks::for_tokens(running.computed + plan[index]);
+            let missing = wanted.saturating_sub(running.blocks.len());
+            if missing <= self.kv.blocks.available() {
+                for _ in 0..missing {
+                    self.running[index].blocks.extend(self.kv.blocks.take());
+                }
+                index += 1;
+                continue;
+            }
+            plan.pop();
+            let task = self.remove(plan.len());
+            self.gauges.preemptions.fetch_add(1, Ordering::Relaxed);
+            self.waiting.step_back(task);
+        }
+    }
+
+    fn report(&self) {
+        let used = self.kv.blocks.count() - self.kv.blocks.available();
+        self.gauges.running.store(self.running.len(), Ordering::Relaxed);
+        self.gauges.used_blocks.store(used, Ordering::Relaxed);
     }
 
     /// Tokens of each running task for the next step: decodes first, then prefills in order of
@@ -267,7 +403,11 @@ impl Worker {
     }
 
     fn step(&mut self) {
-        let plan = self.plan();
+        let mut plan = self.plan();
+        self.grow(&mut plan);
+        if plan.is_empty() {
+            return;
+        }
         let outcome = self.forward(&plan).and_then(|hidden| self.digest(&plan, &hidden));
         match outcome {
             Ok(done) => {
@@ -308,6 +448,7 @@ impl Worker {
             let wanted = running.wanted(step);
             rows.extend(wanted.map(|row| (index, first + row)));
             running.computed += step;
+            running.publish(&mut self.kv.blocks);
             first += step;
         }
         let mut done = Vec::new();
@@ -341,9 +482,13 @@ impl Task {
                 if let Some(sketcher) = &mut generation.sketcher {
                     sketcher.push(hidden);
                 }
-                let drawn =
-                    Drawn { id, logprob: logprob(logits, id), elapsed: self.clock.elapsed() };
-                let finished = generation.push(model, &drawn);
+                let drawn = Drawn {
+                    id,
+                    logprob: logprob(logits, id),
+                    likeliest: likeliest(logits, generation.alternatives),
+                    elapsed: self.clock.elapsed(),
+                };
+                let finished = generation.push(model, drawn);
                 if let Some(finish) = finished {
                     let ids = self.tokens[self.prompt_tokens..].to_vec();
                     generation.finish(ids, self.prompt_tokens, finish, self.clock);
@@ -376,35 +521,49 @@ impl Rescore {
 struct Drawn {
     id: u32,
     logprob: f32,
+    likeliest: Vec<(u32, f32)>,
     elapsed: Duration,
 }
 
 impl Generation {
     /// Adds a token and streams its text; says whether and why the completion ends.
-    fn push(&mut self, model: &Model, drawn: &Drawn) -> Option<Finish> {
+    fn push(&mut self, model: &Model, drawn: Drawn) -> Option<Finish> {
+        let Drawn { id, logprob, likeliest, elapsed } = drawn;
         if self.logprobs.is_empty() {
-            self.timing.first_token = drawn.elapsed;
+            self.timing.first_token = elapsed;
         }
-        self.logprobs.push(drawn.logprob);
-        let ended = !self.ignore_end && model.tokenizer().ends(drawn.id);
-        let text = if ended {
-            String::new()
-        } else {
+        self.logprobs.push(logprob);
+        let ended = !self.ignore_end && model.tokenizer().ends(id);
+        if !ended {
             // A token without text is one whose text shows later.
-            self.stream.push(model.tokenizer(), drawn.id).unwrap_or_default()
-        };
-        self.text.push_str(&text);
+            let text = self.stream.push(model.tokenizer(), id).unwrap_or_default();
+            self.text.push_str(&text);
+        }
         let stopped = self.cut_at_stop();
-        let event = Event::Token { id: drawn.id, text, logprob: drawn.logprob };
-        // The channel has room for every token; a caller who has gone is noticed before the next step.
-        drop(self.events.try_send(Ok(event)));
-        if ended || stopped {
+        let finish = if ended || stopped {
             Some(Finish::Stop)
         } else if self.logprobs.len() == self.max_tokens {
             Some(Finish::Length)
         } else {
             None
+        };
+        if self.alternatives > 0 {
+            self.likeliest.push(likeliest.clone());
         }
+        let text = self.show(finish.is_some());
+        // The channel has room for every token; a caller who has gone is noticed before the next step.
+        drop(self.events.try_send(Ok(Event::Token { id, text, logprob, likeliest })));
+        finish
+    }
+
+    /// The text to hand out now: all of it at the end, and before that none that could turn out to be
+    /// the beginning of a stop text.
+    fn show(&mut self, all: bool) -> String {
+        let held = if all { 0 } else { begun(&self.text, &self.stop) };
+        let end = (self.text.len() - held).max(self.shown);
+        let text = self.text[self.shown.min(self.text.len())..end.min(self.text.len())].to_owned();
+        self.shown = end;
+        text
     }
 
     /// Cuts the text at the first stop text, if any is complete.
@@ -422,6 +581,8 @@ impl Generation {
             token_ids,
             text: std::mem::take(&mut self.text),
             logprobs: std::mem::take(&mut self.logprobs),
+            likeliest: std::mem::take(&mut self.likeliest),
+            cached_tokens: u32::try_from(self.cached).unwrap_or(u32::MAX),
             sketches: self.sketcher.as_mut().map(Sketcher::finish).unwrap_or_default(),
             finish,
             prompt_tokens: u32::try_from(prompt).unwrap_or(u32::MAX),
@@ -429,5 +590,29 @@ impl Generation {
         };
         // A caller who has gone needs no answer.
         drop(self.events.try_send(Ok(Event::Done(completion))));
+    }
+}
+
+/// Bytes at the end of `text` that begin a stop text.
+fn begun(text: &str, stops: &[String]) -> usize {
+    let begins = |stop: &String| {
+        let longest = stop.len().saturating_sub(1).min(text.len());
+        (1..=longest)
+            .rev()
+            .find(|&size| stop.as_bytes().starts_with(&text.as_bytes()[text.len() - size..]))
+    };
+    stops.iter().filter_map(begins).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_begin_a_stop_text_is_held_back() {
+        let stops = ["\n\n".to_owned(), "END".to_owned()];
+        for (text, held) in [("a", 0), ("a\n", 1), ("so E", 1), ("so EN", 2), ("ENx", 0), ("", 0)] {
+            assert_eq!(begun(text, &stops), held, "{text:?}");
+        }
     }
 }
