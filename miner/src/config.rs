@@ -25,6 +25,10 @@ pub struct Config {
     pub axon: Axon,
     /// Who may ask, and how much.
     pub admission: Admission,
+    /// A listener for plain `OpenAI` clients.
+    pub openai: OpenAi,
+    /// Other servers that answer in the engine's place.
+    pub backends: BackendSettings,
     /// Metrics and health.
     pub health: HealthSettings,
     /// What is kept on disk.
@@ -82,6 +86,35 @@ impl Default for Admission {
     }
 }
 
+/// `[openai]`: a listener for plain `OpenAI` clients, beside the axon and without signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenAi {
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// Port to listen on, 0 for any free one; where not set, nothing listens.
+    pub port: Option<u16>,
+    /// Key that clients must show; needed where others than this machine can connect.
+    pub key: Option<String>,
+}
+
+impl Default for OpenAi {
+    fn default() -> Self {
+        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None, key: None }
+    }
+}
+
+/// `[backends]`: other servers of the `OpenAI` API that answer chats, completions and embeddings in
+/// the engine's place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackendSettings {
+    /// Their addresses.
+    pub urls: Vec<String>,
+    /// Key that is shown to them.
+    pub key: Option<String>,
+}
+
 /// `[state]`: what is kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -114,6 +147,7 @@ impl Settings for Config {
         table.extend(ModelSettings::table());
         table.extend(axon_table());
         table.extend(admission_table());
+        table.extend(openai_table());
         table.extend(HealthSettings::table());
         table.push(setting("state.dir", "state-dir", Kind::Text, "Folder of the miner's state"));
         table.push(setting(
@@ -192,6 +226,26 @@ fn admission_table() -> [Setting; 4] {
     ]
 }
 
+fn openai_table() -> [Setting; 5] {
+    [
+        setting("openai.bind", "openai-bind", Kind::Text, "Address for plain OpenAI clients"),
+        setting(
+            "openai.port",
+            "openai-port",
+            Kind::Integer,
+            "Port for plain OpenAI clients; 0 takes a free one, without it nothing listens",
+        ),
+        setting("openai.key", "openai-key", Kind::Text, "Key that plain clients must show"),
+        setting(
+            "backends.urls",
+            "backend",
+            Kind::List,
+            "OpenAI-compatible servers that answer in the engine's place",
+        ),
+        setting("backends.key", "backend-key", Kind::Text, "Key that is shown to backends"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +256,7 @@ mod tests {
             .iter()
             .map(|setting| {
                 let value = match setting.key {
-                    "axon.bind" | "axon.external_ip" => "127.0.0.1",
+                    "axon.bind" | "axon.external_ip" | "openai.bind" => "127.0.0.1",
                     "rehearsal.behaviour" => "lazy",
                     "admission.allow" => "",
                     _ => match setting.kind {

@@ -50,6 +50,15 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Backends that cannot be used.
+    #[error(transparent)]
+    Backends(#[from] crate::openai::BackendError),
+    /// A listener for strangers without a key.
+    #[error("{bind} takes calls from other machines, and no key is set")]
+    OpenToAll {
+        /// Where it would listen.
+        bind: std::net::IpAddr,
+    },
     /// No address that validators could call.
     #[error("listening on {bound}, which validators cannot call")]
     NoExternalAddress {
@@ -75,9 +84,11 @@ pub enum Error {
 impl Explain for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::RehearsalAbroad { .. } | Self::Identity(_) | Self::NoExternalAddress { .. } => {
-                Exit::Usage
-            }
+            Self::RehearsalAbroad { .. }
+            | Self::Identity(_)
+            | Self::NoExternalAddress { .. }
+            | Self::OpenToAll { .. }
+            | Self::Backends(_) => Exit::Usage,
             Self::Model(ModelError::Class { .. })
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
@@ -101,6 +112,13 @@ impl Explain for Error {
             }
             Self::Lock(_) => "one process serves a hotkey; stop the other one first".into(),
             Self::Listen { .. } => "--axon-port takes another port, 0 any free one".into(),
+            Self::OpenToAll { .. } => {
+                "--openai-key (or GANGLION_MINER_OPENAI_KEY) sets a key".into()
+            }
+            Self::Backends(_) => {
+                "--backend takes addresses such as http://127.0.0.1:8080, with commas between"
+                    .into()
+            }
             Self::Health(_) => "--health-port takes another port, 0 any free one".into(),
             Self::NoExternalAddress { .. } => {
                 "--axon-external-ip says where validators reach this machine".into()

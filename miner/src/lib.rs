@@ -5,6 +5,7 @@
 //! registered? → serve_axon     once, and again only when the address changes
 //! metagraph → Roster           who may ask: validators with a permit, or those allowed by name
 //! wire::serve → service        one request → a slot → Engine::generate → signed reply
+//!             → openai         the same for clients of that API; also on a listener of its own
 //! ```
 //!
 //! It never opens a coldkey, never registers itself, and never imports the validator: the two meet
@@ -16,12 +17,13 @@ mod behaviour;
 pub mod cli;
 mod config;
 mod error;
+pub mod openai;
 mod run;
 mod service;
 
 pub use admission::{Slots, may_ask};
 pub use axon::{Publish, publish};
 pub use behaviour::{Behaviour, BehaviourError};
-pub use config::{Admission, Axon, Config, Rehearsal, State};
+pub use config::{Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State};
 pub use error::Error;
 pub use run::{Parts, Status, run, run_with};

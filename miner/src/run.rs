@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos};
 
+use crate::openai::{Backends, Surface};
 use crate::service::{REQUESTS, Service};
-use crate::{Behaviour, Config, Error, Publish, Slots, axon, may_ask, publish};
+use crate::{Behaviour, Config, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
 
 /// Blocks between two readings of the metagraph: a new validator waits a minute at 12 s a block.
 const REFRESH_BLOCKS: u64 = 5;
@@ -82,14 +83,28 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     let roster = Arc::new(Roster::unread());
     roster.replace(may_ask(&metagraph, &config.admission));
     let service = Service {
-        engine,
+        engine: Arc::clone(&engine),
         announced: announced.to_string().into(),
         behaviour,
         slots: Slots::new(&config.admission),
         metrics: health.metrics.clone(),
     };
+    let surface = Surface {
+        engine,
+        announced: announced.to_string().into(),
+        slots: service.slots.clone(),
+        health: health.clone(),
+        backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
+    };
+    if let Some(backends) = surface.backends.clone() {
+        tasks.spawn(backends.watch(shutdown.clone()));
+    }
+    if let Some(serving) = plain(&config, &surface, &shutdown).await? {
+        tasks.spawn(serving);
+    }
     let gate = gate(&keypair, Arc::clone(&roster), &state)?;
-    let router = gate.0.guard(service.router());
+    let guarded = service.router().merge(surface.clone().router());
+    let router = gate.0.guard(guarded).merge(surface.open());
     let limits = wire::server::Limits::default();
     tasks.spawn({
         let stop = shutdown.clone();
@@ -117,6 +132,30 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
 async fn listen(config: &Config) -> Result<TcpListener, Error> {
     let address = SocketAddr::new(config.axon.bind, config.axon.port);
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+/// The listener for plain clients, where one is wanted.
+async fn plain(
+    config: &Config,
+    surface: &Surface,
+    shutdown: &Shutdown,
+) -> Result<Option<impl Future<Output = ()> + Send + use<>>, Error> {
+    let OpenAi { bind, port, key } = &config.openai;
+    let Some(port) = *port else { return Ok(None) };
+    if key.is_none() && !bind.is_loopback() {
+        return Err(Error::OpenToAll { bind: *bind });
+    }
+    let address = SocketAddr::new(*bind, port);
+    let failed = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    tracing::info!(url = %format!("http://{bound}/v1"), "taking plain OpenAI clients");
+    let router = surface.clone().plain(key.clone());
+    let (limits, counters) = (wire::server::Limits::default(), Arc::default());
+    let stop = shutdown.clone();
+    Ok(Some(async move {
+        wire::serve(listener, router, limits, counters, stop).await;
+    }))
 }
 
 async fn registered(chain: &Chain, config: &Config, hotkey: &Hotkey) -> Result<Metagraph, Error> {

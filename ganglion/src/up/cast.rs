@@ -78,6 +78,7 @@ impl Cast {
             admission: miner::Admission { require_permit: false, ..miner::Admission::default() },
             state: miner::State { dir: stage.state(&player.name) },
             rehearsal: miner::Rehearsal { behaviour: kind.behaviour() },
+            ..miner::Config::default()
         };
         let parts = miner::Parts { engine: Some(engine.clone()), ..miner::Parts::default() };
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());

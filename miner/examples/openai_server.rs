@@ -1,0 +1,49 @@
+//! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,…]]`: the OpenAI surface of
+//! a miner without a chain, for interoperability tests. Port 0 takes a free one; prints the address.
+#![expect(clippy::print_stdout, reason = "the address is its output")]
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use inference::{Engine, EngineOptions, LoadOptions, Model, ModelSource};
+use miner::{
+    Admission, Slots,
+    openai::{Backends, Surface},
+};
+use neuron::{Health, Shutdown};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let model = args.next().context("which model?")?;
+    let port: u16 = args.next().context("which port?")?.parse()?;
+    let key = args.next().filter(|key| !key.is_empty());
+    let urls = args.next().map_or_else(Vec::new, |urls| urls.split(',').map(Into::into).collect());
+    let model = Model::load(&ModelSource::parse(&model), LoadOptions::default())?;
+    let announced = model.id().to_string().into();
+    let shutdown = Shutdown::new();
+    let backends: Option<Backends> = Backends::new(&urls, None)?;
+    let watching = backends.clone().map(|backends| backends.watch(shutdown.clone()));
+    let surface = Surface {
+        engine: Arc::new(Engine::start(model, EngineOptions::default())),
+        announced,
+        slots: Slots::new(&Admission::default()),
+        health: Health::default(),
+        backends,
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    let (limits, counters) = (wire::server::Limits::default(), Arc::default());
+    let serving = wire::serve(listener, surface.plain(key), limits, counters, shutdown.clone());
+    let watching = async {
+        match watching {
+            Some(watching) => watching.await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = serving => {}
+        () = watching => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! What an auditor asks: what does this model make of these tokens, and which model is it.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use inference::{Message, Prompt, Sampling, evidence, sample};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Surface,
+    asked::Asked,
+    error::ApiError,
+    request::{PlainPrompt, read},
+};
+
+/// `POST /v1/score`: a prompt or a chat, and the tokens that someone says came of it.
+#[derive(Debug, Deserialize)]
+struct Score {
+    model: Option<String>,
+    prompt: Option<PlainPrompt>,
+    messages: Option<Vec<Message>>,
+    token_ids: Vec<u32>,
+    #[serde(default)]
+    temperature: f32,
+    #[serde(default)]
+    seed: u64,
+}
+
+/// Most tokens scored in one request.
+const MAX_SCORED: usize = 8192;
+
+impl Score {
+    fn prompt(&mut self) -> Result<Prompt, ApiError> {
+        if let Some(messages) = self.messages.take() {
+            return Ok(Prompt::Chat(messages));
+        }
+        let mut prompts = self.prompt.take().map_or_else(Vec::new, |prompt| prompt.0);
+        match (prompts.pop(), prompts.is_empty()) {
+            (Some(prompt), true) => Ok(prompt),
+            _ => Err(ApiError::value("prompt", "one prompt, or 'messages', is needed")),
+        }
+    }
+}
+
+pub(super) async fn score(State(surface): State<Surface>, asked: Asked) -> Response {
+    let result = scores(&surface, &asked).await;
+    surface.count(result.map(|scores| Json(scores).into_response()))
+}
+
+async fn scores(surface: &Surface, asked: &Asked) -> Result<Value, ApiError> {
+    let _slot = surface.slot(asked)?;
+    if surface.backends.is_some() {
+        return Err(ApiError::no_route());
+    }
+    let mut request: Score = read(&asked.body)?;
+    if let Some(model) = request.model.as_deref().filter(|model| !surface.serves(model)) {
+        return Err(ApiError::no_model(model));
+    }
+    if request.token_ids.len() > MAX_SCORED {
+        return Err(ApiError::value("token_ids", format!("there are more than {MAX_SCORED}")));
+    }
+    let sampling = Sampling::new(request.temperature, request.seed)
+        .map_err(|error| ApiError::value("temperature", error))?;
+    let prompt = request.prompt()?;
+    let audit = surface.engine.audit(&prompt, &request.token_ids, &sampling).await?;
+    let fingerprints: Vec<String> =
+        audit.sketches.iter().map(|sketch| hex(&sketch.bytes())).collect();
+    Ok(json!({
+        "object": "score",
+        "model": surface.name(),
+        "model_id": &*surface.announced,
+        "sampler": sample::SAMPLER,
+        "tokens": audit.checks,
+        "fingerprint_scheme": evidence::SCHEME,
+        "fingerprints": fingerprints,
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `GET /v1/identity`: what is served, and what can be proven about an answer. With backends nothing
+/// can, beyond who signed it.
+pub(super) async fn identity(State(surface): State<Surface>) -> Json<Value> {
+    let engine = concat!("ganglion/", env!("CARGO_PKG_VERSION"));
+    if surface.backends.is_some() {
+        return Json(json!({
+            "model": null, "model_id": null, "engine": "openai-compatible", "evidence": [],
+        }));
+    }
+    let model = surface.engine.model();
+    Json(json!({
+        "model": surface.name(),
+        "model_id": &*surface.announced,
+        "numeric_class": model.id().class,
+        "engine": engine,
+        "kernels": model.kernels(),
+        "context": surface.engine.context(),
+        "evidence": [sample::SAMPLER, evidence::SCHEME],
+    }))
+}

@@ -1,0 +1,95 @@
+"""The OpenAI surface, judged by the official client. usage: openai_client.py URL KEY"""
+
+import sys
+
+import openai
+
+url, key = sys.argv[1:3]
+client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+model = client.models.list().data[0].id
+assert client.models.retrieve(model).id == model
+say = [{"role": "user", "content": "Name three colours."}]
+
+
+def refused(kind, code, call):
+    try:
+        call()
+    except kind as error:
+        assert error.code == code, (error.code, code)
+    else:
+        raise AssertionError(f"{code} was expected")
+
+
+# A seed fixes the answer; usage adds up.
+ask = dict(model=model, messages=say, max_completion_tokens=24, seed=7, temperature=1.0)
+once = client.chat.completions.create(**ask)
+again = client.chat.completions.create(**ask)
+text = once.choices[0].message.content
+assert text and text == again.choices[0].message.content
+assert once.choices[0].finish_reason in ("stop", "length")
+assert once.usage.total_tokens == once.usage.prompt_tokens + once.usage.completion_tokens
+assert again.usage.prompt_tokens_details.cached_tokens >= 0
+assert once.system_fingerprint
+
+# A stream says the same, in order, and what it used at its end.
+pieces, usage, finish = [], None, None
+with client.chat.completions.create(
+    **ask, stream=True, stream_options={"include_usage": True}
+) as stream:
+    for chunk in stream:
+        if chunk.usage:
+            usage = chunk.usage
+        for choice in chunk.choices:
+            pieces.append(choice.delta.content or "")
+            finish = choice.finish_reason or finish
+assert "".join(pieces) == text and finish == once.choices[0].finish_reason
+assert usage.completion_tokens == once.usage.completion_tokens
+
+# Log-probabilities, and the likeliest tokens in order.
+probed = client.chat.completions.create(**ask, logprobs=True, top_logprobs=3)
+content = probed.choices[0].logprobs.content
+assert len(content) == probed.usage.completion_tokens
+for token in content:
+    likely = [other.logprob for other in token.top_logprobs]
+    assert token.logprob <= 0 and len(likely) == 3 and likely == sorted(likely, reverse=True)
+
+# Several choices, stop texts, plain completions.
+two = client.chat.completions.create(**{**ask, "n": 2})
+assert [choice.index for choice in two.choices] == [0, 1]
+assert two.choices[0].message.content == text
+stop = text[len(text) // 2 :][:2]
+cut = client.chat.completions.create(**ask, stop=[stop]).choices[0]
+assert stop not in cut.message.content and text.startswith(cut.message.content)
+plain = client.completions.create(
+    model=model, prompt="one two three", max_tokens=8, temperature=0, logprobs=2
+)
+assert plain.choices[0].text and len(plain.choices[0].logprobs.tokens) == 8
+assert all(len(top) <= 2 for top in plain.choices[0].logprobs.top_logprobs)
+
+# Errors are the client's own exceptions.
+refused(openai.NotFoundError, "model_not_found",
+        lambda: client.chat.completions.create(model="gpt-9", messages=say))
+refused(openai.BadRequestError, "unsupported_parameter",
+        lambda: client.chat.completions.create(model=model, messages=say, top_p=0.5))
+refused(openai.BadRequestError, "invalid_value",
+        lambda: client.chat.completions.create(model=model, messages=say, temperature=-1))
+refused(openai.BadRequestError, "context_length_exceeded",
+        lambda: client.completions.create(model=model, prompt="word " * 60_000))
+refused(openai.BadRequestError, "unsupported_model",
+        lambda: client.embeddings.create(model=model, input="text"))
+refused(openai.AuthenticationError, "invalid_api_key",
+        lambda: client.with_options(api_key="wrong").models.list())
+
+# Scores: the model draws its own tokens, and no others.
+raw = client.with_raw_response.chat.completions.create(
+    **ask, extra_body={"return_token_ids": True}
+).http_response.json()
+body = {
+    "prompt": raw["prompt_token_ids"], "token_ids": raw["choices"][0]["token_ids"],
+    "temperature": 1.0, "seed": 7,
+}
+score = client.post("/score", body=body, cast_to=object)
+assert all(token["token"] == token["seeded_token"] for token in score["tokens"])
+identity = client.get("/identity", cast_to=object)
+assert identity["model_id"] == score["model_id"] == once.system_fingerprint
+print(f"the official client ({openai.__version__}) is served")
