@@ -13,6 +13,7 @@
 mod calibration;
 mod measurement;
 mod params;
+mod wording;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use calibration::{Calibration, CalibrationError, Cell, LEVELS};
 pub use measurement::{Answer, Fault, Measurement, TokenMeasure};
 pub use params::{Params, ParamsError};
+pub use wording::Wording;
 
 use crate::manifest::{Manifest, ManifestError};
 use crate::prf::Prf;
@@ -129,6 +131,8 @@ impl Serve {
     ) -> Result<Self, ServeError> {
         let mut params: Params = manifest.params()?;
         model.clone_into(&mut params.model);
+        params.temperature = calibration.wording.temperature();
+        params.max_tokens = calibration.wording.max_tokens();
         params.calibration = calibration.clone();
         manifest.params = params.to_table()?;
         Self::new(manifest)
@@ -144,10 +148,10 @@ impl Serve {
         &self.cells
     }
 
-    fn task(&self, prompt: String, seed: u64) -> Task {
+    fn task(&self, question: &str, seed: u64) -> Task {
         Task {
             model: self.params.model.clone(),
-            prompt,
+            prompt: self.params.calibration.wording.prompt(question),
             max_tokens: self.params.max_tokens,
             temperature: self.params.temperature,
             seed,
@@ -245,13 +249,13 @@ impl Rule for Serve {
     fn draw(&self, prf: &mut Prf, _subject: &Subject, (): &()) -> ServeDraw {
         let seed = prf.next_u64();
         if prf.chance(self.params.open_share) {
-            return Draw { public: self.task(grammar::open(prf), seed), secret: Secret::Open };
+            return Draw { public: self.task(&grammar::open(prf), seed), secret: Secret::Open };
         }
         let cell = self.cells[prf.index(self.cells.len())];
         let task = grammar::task(prf, cell.family, cell.level);
         let secret =
             Secret::Checked { family: task.family, level: task.level, answer: task.answer };
-        Draw { public: self.task(task.prompt, seed), secret }
+        Draw { public: self.task(&task.prompt, seed), secret }
     }
 
     fn judge(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::{StreamExt as _, stream};
 use inference::{Engine, EngineError, Job, Prompt, Sampling};
-use subnet_rules::serve::Calibration;
+use subnet_rules::serve::{Calibration, Wording};
 use subnet_rules::world::grammar::{self, Task};
 
 use crate::measure::queued;
@@ -13,39 +13,64 @@ use crate::measure::queued;
 /// Questions asked in each cell: a pass rate of a half is known to within ±0.22.
 const ASKED: u32 = 20;
 
+/// Questions asked in each cell to see whether a wording is worth the whole table.
+const TRIED: u32 = 4;
+
 /// Seed of the questions: two validators of one model ask the same ones.
 const SEED: u64 = 0;
-
-/// Longest answer, as the `serve` rule draws it.
-const MAX_TOKENS: u32 = 48;
-
-/// Temperature at which the `serve` rule draws.
-const TEMPERATURE: f32 = 1.0;
 
 /// Questions under way at a time.
 const TOGETHER: usize = 16;
 
-/// Asks the engine every question of the calibration. Seconds for the tiny model, minutes for one
-/// of 135M parameters on two cores.
+/// Questions between two lines about the progress.
+const SAID_EVERY: usize = 120;
+
+/// The table of the first wording with which the engine's model can be told from a guess, or of the
+/// last one tried. Seconds for the tiny model, minutes for one of 135M parameters on two cores.
 pub async fn measure(engine: &Engine) -> Result<Calibration, EngineError> {
-    let questions = Calibration::questions(ASKED, SEED);
-    tracing::info!(questions = questions.len(), "calibrating the rule on the reference model");
-    let outcomes: Vec<_> = stream::iter(questions.into_iter().enumerate())
-        .map(|(place, task)| passes(engine, place as u64, task))
-        .buffered(TOGETHER)
-        .collect()
-        .await;
-    let outcomes: Vec<bool> = outcomes.into_iter().collect::<Result<_, _>>()?;
-    Ok(Calibration::from_outcomes(ASKED, SEED, &outcomes))
+    let [first, others @ ..] = Wording::ALL;
+    let mut wording = first;
+    for next in others {
+        if ask(engine, wording, TRIED).await?.cells().is_ok() {
+            break;
+        }
+        tracing::info!(?next, "the model does not answer such questions: asking in another way");
+        wording = next;
+    }
+    ask(engine, wording, ASKED).await
 }
 
-async fn passes(engine: &Engine, seed: u64, task: Task) -> Result<bool, EngineError> {
-    let sampling = Sampling::new(TEMPERATURE, seed).unwrap_or_else(|_| Sampling::greedy());
-    let job = Job::new(Prompt::Text(task.prompt), MAX_TOKENS, sampling);
+/// Asks the engine `asked` questions of each cell.
+async fn ask(engine: &Engine, wording: Wording, asked: u32) -> Result<Calibration, EngineError> {
+    let questions = Calibration::questions(asked, SEED);
+    let total = questions.len();
+    tracing::info!(questions = total, ?wording, "calibrating the rule on the reference model");
+    let mut answers = stream::iter(questions.into_iter().enumerate())
+        .map(|(place, task)| passes(engine, wording, place as u64, task))
+        .buffered(TOGETHER);
+    let mut outcomes = Vec::with_capacity(total);
+    while let Some(outcome) = answers.next().await {
+        outcomes.push(outcome?);
+        if outcomes.len().is_multiple_of(SAID_EVERY) && outcomes.len() < total {
+            tracing::info!("{} of {total} questions answered", outcomes.len());
+        }
+    }
+    Ok(Calibration::from_outcomes(asked, SEED, &outcomes).worded(wording))
+}
+
+async fn passes(
+    engine: &Engine,
+    wording: Wording,
+    seed: u64,
+    task: Task,
+) -> Result<bool, EngineError> {
+    let sampling =
+        Sampling::new(wording.temperature(), seed).unwrap_or_else(|_| Sampling::greedy());
+    let prompt = Prompt::Text(wording.prompt(&task.prompt));
+    let job = Job::new(prompt, wording.max_tokens(), sampling);
     let done = queued(|| engine.generate(job.clone())).await?;
     Ok(grammar::grade(&task.answer, &done.text))
 }
-
 /// The calibration of the engine's model: read from `dir`, where an earlier run left it, or
 /// measured and left there.
 pub async fn of(engine: &Engine, dir: &Path) -> Result<Calibration, EngineError> {

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::wording::Wording;
 use crate::prf::Prf;
 use crate::world::grammar::{self, Family, Level, Task};
 
@@ -30,6 +31,9 @@ pub struct Cell {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
+    /// How the questions were put.
+    #[serde(default, skip_serializing_if = "Wording::is_plain")]
+    pub wording: Wording,
     /// Questions asked in each cell.
     #[serde(default)]
     pub asked: u32,
@@ -81,7 +85,7 @@ impl Calibration {
             }
             passed.insert(family, row);
         }
-        Self { asked, passed }
+        Self { wording: Wording::Plain, asked, passed }
     }
 
     /// The questions that [`Self::measure`] asks, in its order: for callers whose model answers
@@ -100,6 +104,12 @@ impl Calibration {
     pub fn from_outcomes(asked: u32, seed: u64, outcomes: &[bool]) -> Self {
         let mut outcomes = outcomes.iter().copied();
         Self::measure(asked, seed, |_| outcomes.next().unwrap_or(false))
+    }
+
+    /// The table as one of questions put in that way.
+    #[must_use]
+    pub fn worded(self, wording: Wording) -> Self {
+        Self { wording, ..self }
     }
 
     /// Pass rate of a cell; 0 where nothing was asked.
@@ -154,7 +164,8 @@ mod tests {
     use super::*;
 
     fn table(rows: &[(Family, [u32; LEVELS])]) -> Calibration {
-        Calibration { asked: 10, passed: rows.iter().copied().collect() }
+        let passed = rows.iter().copied().collect();
+        Calibration { asked: 10, passed, ..Calibration::default() }
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! A chain with a subnet of our own, and where its validator is.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use chain::{Chain, ConnectOptions, Keypair};
+use chain_metadata::NetUid;
+use localnet::{Genesis, GenesisSubnet, History, Localnet, Sealing};
+
+pub(crate) const NETUID: NetUid = NetUid(7);
+pub(crate) const VALIDATOR: &str = "//Watcher";
+
+/// Blocks of an epoch.
+const TEMPO: u16 = 10;
+
+/// Time a block takes.
+const BLOCK: Duration = Duration::from_millis(100);
+
+pub(crate) fn key(path: &str) -> Keypair {
+    Keypair::dev(path).unwrap()
+}
+
+/// A chain whose subnet has a validator with stake and these miners, no rate limit that would hide a
+/// second submission, and a short epoch.
+pub(crate) fn chain(miners: &[&str]) -> Localnet {
+    let address = |path: &str| key(path).hotkey().to_string();
+    let neuron = |path: &str, stake: u64| serde_json::json!({"hotkey": address(path), "coldkey": address("//Alice"), "stake": stake});
+    let mut neurons = vec![neuron(VALIDATOR, 1_000_000_000_000_u64)];
+    neurons.extend(miners.iter().map(|path| neuron(path, 0)));
+    let subnet: GenesisSubnet = serde_json::from_value(serde_json::json!({
+        "netuid": NETUID, "owner": address("//Alice"), "owner_hotkey": address("//Owner"),
+        "started": true, "tempo": TEMPO, "commit_reveal": false, "weights_rate_limit": 0,
+        "neurons": neurons,
+    }))
+    .unwrap();
+    localnet::spawn(localnet::Config {
+        port: 0,
+        sealing: Sealing::Interval(BLOCK),
+        history: History::Archive,
+        genesis: Genesis { subnets: vec![subnet], ..Genesis::default() },
+        ..localnet::Config::default()
+    })
+    .unwrap()
+}
+
+pub(crate) async fn connect(url: String) -> Chain {
+    Chain::connect(&[url], ConnectOptions::default()).await.unwrap()
+}
+
+/// The validator program, ready to be started.
+pub(crate) fn program(url: &str, hotkey: &str, state: &Path) -> Command {
+    program_on(NETUID, url, hotkey, state)
+}
+
+/// The validator program for another subnet.
+pub(crate) fn program_on(netuid: NetUid, url: &str, hotkey: &str, state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_validator"));
+    command
+        .args(["--network", url, "--netuid", &netuid.to_string(), "--wallet-hotkey", hotkey])
+        .args(["--state-dir", state.to_str().unwrap(), "--health=false", "--quiet"])
+        .args(["--round-every", "3", "--tasks", "1", "--timeout-ms", "500"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+/// Blocks in which the chain took weights, one entry for each time.
+pub(crate) async fn weights_set(chain: &Chain) -> Vec<u64> {
+    let mut blocks = Vec::new();
+    for number in 1..=chain.finalized_head().await.unwrap().number {
+        let block = chain.block(number).await.unwrap();
+        let events = chain.events(block.hash).await.unwrap();
+        let taken =
+            events.iter().filter(|e| e.pallet == "SubtensorModule" && e.name == "WeightsSet");
+        blocks.extend(taken.map(|_| number));
+    }
+    blocks
+}
+
+/// Waits until the chain took weights `times` times.
+pub(crate) async fn until_weights_set(chain: &Chain, times: usize) {
+    while weights_set(chain).await.len() < times {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
