@@ -493,6 +493,8 @@ mod tests {
             logprobs: vec![-0.5; 70],
             sketches: vec![zero; 9],
             finish: Finish::Length,
+            likeliest: Vec::new(),
+            cached_tokens: 0,
             prompt_tokens: 2,
             timing: Timing::default(),
         };
