@@ -125,7 +125,12 @@ impl Forge {
         };
         let Params { size, depth, opened, allowed_us } = params;
         ensure((8..=1024).contains(&size), "size", size as u64, "a number within 8..=1024")?;
-        ensure((1..=64).contains(&depth), "depth", depth as u64, "a number within 1..=64")?;
+        ensure(
+            (1..=work::DEPTH_MAX).contains(&depth),
+            "depth",
+            depth as u64,
+            "a number within 1..=64",
+        )?;
         let some = (1..=depth).contains(&opened);
         ensure(some, "opened", opened as u64, "a number within 1..=depth")?;
         ensure(allowed_us > 0, "allowed_us", allowed_us, "at least 1")?;
@@ -219,7 +224,7 @@ fn step_is_right(
     let x = if step == 1 {
         work::matrix(&task.key, 0, task.size)
     } else if root(step - 1) == Some(&work::root(&opening.before)) {
-        work::requant(&opening.before)
+        work::after(&task.key, step - 1, task.size, &opening.before)
     } else {
         return false;
     };

@@ -82,6 +82,16 @@ fn challenge_matrix_has_full_rank_structure() {
 }
 
 #[test]
+fn a_product_of_noughts_makes_no_later_step_free() {
+    let (rule, entries) = (rule(), rule().params().size.pow(2));
+    let draw = rule.draw(&mut Prf::from_seed(5), &Subject::Shared(Vec::new()), &());
+    let nothing = vec![0; entries];
+    let roots = vec![work::root(&nothing); draw.public.depth];
+    let opening = Opening { before: nothing.clone(), product: nothing };
+    assert_eq!(rule.examine(&draw, &roots, &vec![opening; 2]), [false, false]);
+}
+
+#[test]
 fn one_changed_entry_is_caught() {
     let (rule, key) = (rule(), Digest([1; 32]));
     let size = rule.params().size;

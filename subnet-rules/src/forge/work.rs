@@ -1,9 +1,10 @@
 //! The work itself: a chain of integer matrix products, exact on every machine.
 //!
 //! ```text
-//! X₀ = PRF(key, 0)    Aₜ = PRF(key, t)    Cₜ = Aₜ·Xₜ₋₁    Xₜ = requant(Cₜ)       t = 1..=depth
+//! X₀ = PRF(key, 0)    Aₜ = PRF(key, t)    Cₜ = Aₜ·Xₜ₋₁    Xₜ = requant(Cₜ) + PRF(key, 64 + t)
 //! ```
 //!
+//! for t = 1..=depth. Without what is added a product of noughts would make every later step free.
 //! Matrices are n × n in row order, entries of A and X signed bytes, of C `i32`. Each entry of A depends
 //! on its row and its column jointly: a matrix whose entries depend on i + j alone (a Hankel one) has
 //! products that a recurrence gives in n² steps.
@@ -16,7 +17,9 @@ use crate::prf::Prf;
 
 /// Bytes of one block of the PRF, and with it entries.
 const BLOCK: usize = 32;
-/// Bits that [`requant`] drops: the entries of a product of random bytes fill the bits above.
+/// Longest chain: matrices up to this index are factors, those above are added.
+pub const DEPTH_MAX: usize = 64;
+/// Bits that [`after`] drops: the entries of a product of random bytes fill the bits above.
 const DROPPED_BITS: u32 = 6;
 /// Values of a check vector's entries: a wrong product passes one check with probability at most one in
 /// this many (R. Freivalds, *Probabilistic machines can use less running time*, IFIP 1977).
@@ -52,10 +55,12 @@ pub fn multiply(size: usize, a: &[i8], x: &[i8]) -> Vec<i32> {
     product
 }
 
-/// The next X: each entry's bits above the lowest six, the lowest byte of them.
-pub fn requant(product: &[i32]) -> Vec<i8> {
+/// The X after a step: of each entry of its product the byte above the lowest six bits, plus a byte of
+/// the key's, wrapping.
+pub fn after(key: &Digest, step: usize, size: usize, product: &[i32]) -> Vec<i8> {
     let byte = |entry: &i32| i8::from_le_bytes([(entry >> DROPPED_BITS).to_le_bytes()[0]]);
-    product.iter().map(byte).collect()
+    let added = matrix(key, DEPTH_MAX + step, size);
+    product.iter().zip(added).map(|(entry, added)| byte(entry).wrapping_add(added)).collect()
 }
 
 /// Every product C₁ … of a chain.
@@ -64,7 +69,7 @@ pub fn chain(key: &Digest, size: usize, depth: usize) -> Vec<Vec<i32>> {
     let mut products = Vec::with_capacity(depth);
     for step in 1..=depth {
         let product = multiply(size, &matrix(key, step, size), &x);
-        x = requant(&product);
+        x = after(key, step, size, &product);
         products.push(product);
     }
     products
