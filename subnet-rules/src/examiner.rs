@@ -58,7 +58,11 @@ impl<'r, R: Rule> Examiner<'r, R> {
 
     /// The task that a beacon draws for a subject.
     pub fn draw(&self, beacon: &Beacon, subject: &Subject) -> DrawOf<R> {
-        self.rule.draw(&mut beacon.prf(), subject, &self.state)
+        let mut prf = match subject {
+            Subject::Committed(_) => beacon.common().prf(),
+            Subject::Miner(_) | Subject::Shared(_) => beacon.prf(),
+        };
+        self.rule.draw(&mut prf, subject, &self.state)
     }
 
     /// Judges a round and takes it in: all of it or nothing.

@@ -24,4 +24,5 @@ pub mod rule;
 pub mod sealed;
 pub mod serve;
 pub mod topic;
+pub mod tune;
 pub mod world;

@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use crate::arena::worlds::forecasting::Forecasting;
 use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
+use crate::arena::worlds::tuning::Tuning;
 use crate::arena::{ArenaError, Report, Settings, World, play};
 use crate::forge::{Forge, ForgeError};
 use crate::log::{self, ReplayError, Replayed};
@@ -13,6 +14,7 @@ use crate::package::Package;
 use crate::rule::Rule;
 use crate::serve::{Serve, ServeError};
 use crate::topic::{Topic, TopicError};
+use crate::tune::{Tune, TuneError};
 
 /// Why a rule cannot be run here.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,9 @@ pub enum NativeError {
     /// Its manifest is not one of `topic`.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// Its manifest is not one of `tune`.
+    #[error(transparent)]
+    Tune(#[from] TuneError),
     /// A season failed.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -54,6 +59,7 @@ pub fn rehearse(
             let rule = Forge::new(manifest)?;
             season(&rule, &mut Forging::new(&rule, settings.seed), settings, log)?
         }
+        "tune" => season(&Tune::new(manifest)?, &mut Tuning::new(settings.seed), settings, log)?,
         "topic" => {
             season(&Topic::new(manifest)?, &mut Forecasting::new(settings.seed), settings, log)?
         }
@@ -87,6 +93,10 @@ pub fn replay<L: BufRead, E: From<NativeError>>(
             let rule = Forge::new(manifest.clone()).map_err(NativeError::from)?;
             log::replay(&rule, open()?).map_err(NativeError::from)?
         }
+        "tune" => {
+            let rule = Tune::new(manifest.clone()).map_err(NativeError::from)?;
+            log::replay(&rule, open()?).map_err(NativeError::from)?
+        }
         "topic" => {
             let rule = Topic::new(manifest.clone()).map_err(NativeError::from)?;
             log::replay(&rule, open()?).map_err(NativeError::from)?
@@ -102,6 +112,7 @@ pub fn check(package: &Package) -> Result<(), NativeError> {
     match name(&manifest)? {
         "serve" => drop(Serve::of_model(manifest, serving::MODEL, &serving::calibration())?),
         "forge" => drop(Forge::new(manifest)?),
+        "tune" => drop(Tune::new(manifest)?),
         "topic" => drop(Topic::new(manifest)?),
         other => return Err(NativeError::Unknown(other.to_owned())),
     }

@@ -11,10 +11,11 @@ use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 pub const SOURCE_MAX: usize = 512 * 1024;
 
 /// The rules that ship in this program, by name: manifest and page.
-const SHIPPED: [(&str, &str, &str); 3] = [
+const SHIPPED: [(&str, &str, &str); 4] = [
     ("forge", include_str!("../rules/forge/rule.toml"), include_str!("../rules/forge/README.md")),
     ("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md")),
     ("topic", include_str!("../rules/topic/rule.toml"), include_str!("../rules/topic/README.md")),
+    ("tune", include_str!("../rules/tune/rule.toml"), include_str!("../rules/tune/README.md")),
 ];
 
 /// A rule's files, read and checked.

@@ -148,6 +148,12 @@ pub struct Beacon {
 }
 
 impl Beacon {
+    /// The same for every validator: of a task that needs to be kept from nobody.
+    #[must_use]
+    pub fn common(self) -> Self {
+        Self { validator: [0; 32], ..self }
+    }
+
     /// The stream this beacon keys.
     pub fn prf(&self) -> Prf {
         let key = Digest::of(

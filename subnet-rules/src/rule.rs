@@ -28,6 +28,9 @@ pub enum Subject {
     Miner(Hotkey),
     /// All these miners, on one shared task with sealed answers.
     Shared(Vec<Hotkey>),
+    /// What all these miners have committed, on one task that all validators share: nobody answers it,
+    /// so it is kept from nobody, and validators that measure the same come to the same end.
+    Committed(Vec<Hotkey>),
 }
 
 impl Subject {
@@ -35,7 +38,7 @@ impl Subject {
     pub fn includes(&self, hotkey: &Hotkey) -> bool {
         match self {
             Self::Miner(one) => one == hotkey,
-            Self::Shared(all) => all.contains(hotkey),
+            Self::Shared(all) | Self::Committed(all) => all.contains(hotkey),
         }
     }
 }

@@ -205,7 +205,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         );
         let miner = match subject {
             Subject::Miner(hotkey) => *hotkey.as_bytes(),
-            Subject::Shared(_) => [0; 32],
+            Subject::Shared(_) | Subject::Committed(_) => [0; 32],
         };
         Beacon {
             block_hash: block.0,
@@ -239,7 +239,10 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         examiner
             .take(epoch, &draw, &measured)
             .map_err(|source| ArenaError::Examine { epoch, source })?;
-        self.season.draws.0 += 1;
+        // A task that all validators share is one.
+        if validator == 0 || !matches!(subject, Subject::Committed(_)) {
+            self.season.draws.0 += 1;
+        }
         let public = serde_json::to_vec(&draw.public).map_err(io::Error::from)?;
         self.seen.insert(Digest::of("ganglion/arena/draw", &[&public]));
         let body = Body::Round { beacon, subject: subject.clone(), draw, measured };

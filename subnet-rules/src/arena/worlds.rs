@@ -4,3 +4,4 @@ pub mod forecasting;
 pub mod forging;
 pub mod serving;
 pub mod table;
+pub mod tuning;
