@@ -3,12 +3,18 @@
 use crate::{Spec, beacon};
 pub use node_subtensor_runtime::subtensor::{GenesisNeuron, GenesisSubnet};
 use node_subtensor_runtime::{self as runtime, AccountId};
-use sp_core::{Pair as _, crypto::Ss58Codec as _, sr25519};
+use sp_core::{
+    Pair as _,
+    crypto::{DEV_PHRASE, SecretUri, Ss58Codec as _},
+    sr25519,
+};
 use sp_runtime::BuildStorage as _;
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -104,7 +110,22 @@ pub(crate) fn account(text: &str) -> Result<AccountId, GenesisError> {
 
 /// The key pair of a derivation path of the development phrase.
 pub(crate) fn dev_pair(text: &str) -> Option<sr25519::Pair> {
-    text.starts_with("//").then(|| sr25519::Pair::from_string(text, None).ok()).flatten()
+    if !text.starts_with("//") {
+        return None;
+    }
+    let uri = SecretUri::from_str(text).ok()?;
+    if uri.password.is_some() {
+        return sr25519::Pair::from_string(text, None).ok();
+    }
+    let (pair, _) = development_root()?.derive(uri.junctions.into_iter(), None).ok()?;
+    Some(pair)
+}
+
+/// The phrase's own key pair, stretched once: that takes longer than all else at the start of a chain.
+fn development_root() -> Option<&'static sr25519::Pair> {
+    static ROOT: OnceLock<Option<sr25519::Pair>> = OnceLock::new();
+    let root = || sr25519::Pair::from_phrase(DEV_PHRASE, None).ok().map(|(pair, _)| pair);
+    ROOT.get_or_init(root).as_ref()
 }
 
 impl Genesis {
@@ -226,6 +247,14 @@ mod tests {
         assert_eq!(genesis.subnets[0].tempo, Some(20));
         assert_eq!(genesis.subnets[0].neurons[0].hotkey, account("//Bob").unwrap());
         assert_eq!(genesis.issuance, Some(5 * TAO));
+    }
+
+    #[test]
+    fn a_path_derives_what_other_programs_derive_from_it() {
+        for path in ["//Alice", "//Bob//stash", "//Alice/soft/1", "//Alice///word"] {
+            let expected = sr25519::Pair::from_string(path, None).unwrap().public();
+            assert_eq!(dev_pair(path).unwrap().public(), expected, "{path}");
+        }
     }
 
     #[test]
