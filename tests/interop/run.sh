@@ -17,20 +17,23 @@ venv() { # name, requirement...
 venv venv11 bittensor==11.3.0
 
 cargo build --locked --workspace
+cargo build --locked -p chain --example read
 python="$cache/venv11/bin/python"
 home=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
 export HOME="$home" # the SDK caches metadata and wallets there
 
 # Runs a script against a chain of its own.
-judge() { # port, script
-    "$target/debug/ganglion" localnet --port "$1" --block-ms 250 >"$home/localnet-$1.log" 2>&1 &
+judge() { # port, script, argument...
+    local port="$1" script="$2"
+    shift 2
+    "$target/debug/ganglion" localnet --port "$port" --block-ms 250 >"$home/localnet-$port.log" 2>&1 &
     for _ in $(seq 100); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then break; fi
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
         sleep 0.1
     done
-    "$python" "tests/interop/$2" "ws://127.0.0.1:$1"
+    "$python" "tests/interop/$script" "ws://127.0.0.1:$port" "$@"
     kill %%
 }
-judge 19944 sdk.py
+judge 19944 sdk.py "$target/debug/examples/read"
 judge 19945 btcli.py

@@ -1,10 +1,12 @@
 """The Python SDK, unmodified, against the local chain: what it reads, pays, registers and sets.
 
-usage: sdk.py ENDPOINT
+usage: sdk.py ENDPOINT READ
+READ is this project's own client (chain/examples/read.rs): both must read the same.
 Each line printed is a fact that was checked on the chain; the first that does not hold ends the run.
 """
 
 import json
+import subprocess
 import sys
 from urllib.request import Request, urlopen
 
@@ -12,7 +14,7 @@ import bittensor as bt
 from bittensor._generated import calls
 from bittensor.keyfiles import Keypair
 
-ENDPOINT = sys.argv[1]
+ENDPOINT, READ = sys.argv[1:]
 CHECKED = 0
 TAO = 10**9
 # Reads of what spec 461 has and this chain does not: docs/localnet.md names these pallets.
@@ -232,6 +234,30 @@ def open_weights(chain, netuid):
     fact("and read as shares", abs(read[1] / read[0] - 3) < 1e-3)
 
 
+def same_as_ours(chain, netuid):
+    """Every field that both clients give a neuron and a subnet, at one block."""
+    output = subprocess.run([READ, ENDPOINT, str(netuid), BOB.cold], check=True, capture_output=True).stdout
+    ours = json.loads(output)
+    block = ours["metagraph"]["block"]
+    theirs = chain.subnets.metagraph(netuid, block)
+    fact("both read as many neurons", len(theirs.neurons) == len(ours["metagraph"]["neurons"]))
+    plain = ("uid", "hotkey", "coldkey", "active", "validator_permit", "last_update", "block_at_registration")
+    amounts = ("emission", "alpha_stake", "tao_stake", "total_stake")
+    shares = ("incentive", "consensus", "dividends")
+    for own, other in zip(ours["metagraph"]["neurons"], theirs.neurons):
+        axon = own["axon"] and f"{own['axon']['ip']}:{own['axon']['port']}"
+        differing = [name for name in plain if own[name] != getattr(other, name)]
+        differing += [name for name in amounts if own[name] != getattr(other, name).rao]
+        differing += [name for name in shares if abs(own[name] / 65535 - getattr(other, name)) > 1e-9]
+        differing += ["axon"] if axon != other.axon else []
+        fact(f"both read the same of uid {own['uid']} {differing or ''}", not differing)
+    parameters = chain.subnets.subnet_hyperparameters(netuid, block=block)
+    shared = {name: value for name, value in ours["hyperparameters"].items() if name in parameters}
+    differing = [name for name, value in shared.items() if parameters[name] != value]
+    fact(f"both read {len(shared)} hyperparameters alike {differing or ''}", shared and not differing)
+    fact("both read a balance", ours["balance"] == chain.balances.get(BOB.cold, block).rao)
+
+
 def every_read(chain, netuid):
     """Each read that the SDK knows gives an answer, or is about a pallet that is not here."""
     arguments = {
@@ -273,6 +299,7 @@ def main():
         delegation(chain, netuid)
         hidden_weights(chain, netuid)
         open_weights(chain, netuid)
+        same_as_ours(chain, netuid)
         every_read(chain, netuid)
     print(f"the SDK: {CHECKED} facts hold")
 
