@@ -5,6 +5,7 @@
 mod blocks;
 mod client;
 mod development;
+mod emission;
 mod hostile;
 mod persistence;
 mod subscriptions;

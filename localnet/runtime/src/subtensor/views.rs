@@ -133,16 +133,55 @@ impl<T: Config> Pallet<T> {
         if mecid.0 >= MechanismCountCurrent::<T>::get(netuid).0 {
             return None;
         }
-        let d = Self::dynamic_info(netuid)?;
         let index = netuid.index(mecid);
         let hotkeys = Self::neurons(netuid);
         let coldkeys: Vec<_> = hotkeys.iter().map(Owner::<T>::get).collect();
         let n = hotkeys.len();
-        let (alpha_low, alpha_high) = AlphaValues::<T>::get(netuid);
         let held: Vec<_> =
             hotkeys.iter().map(|hotkey| Self::family(hotkey, netuid).inherited()).collect();
         let total_stake =
             hotkeys.iter().map(|hotkey| Compact(TaoBalance(Self::total_stake(hotkey, netuid))));
+        Some(Metagraph {
+            identities: coldkeys.iter().map(IdentitiesV2::<T>::get).collect(),
+            axons: hotkeys
+                .iter()
+                .map(|hotkey| Axons::<T>::get(netuid, hotkey).unwrap_or_default())
+                .collect(),
+            active: Active::<T>::get(netuid),
+            validator_permit: ValidatorPermit::<T>::get(netuid),
+            pruning_score: vec![Compact(u16::MAX); n],
+            last_update: LastUpdate::<T>::get(index).into_iter().map(Compact).collect(),
+            emission: Emission::<T>::get(netuid).into_iter().map(Compact).collect(),
+            dividends: proportions(Dividends::<T>::get(netuid)),
+            incentives: proportions(Incentive::<T>::get(index)),
+            consensus: proportions(Consensus::<T>::get(netuid)),
+            trust: proportions(vec![PerU16::from_parts(0); n]),
+            rank: vec![Compact(0); n],
+            block_at_registration: (0..SubnetworkN::<T>::get(netuid))
+                .map(|uid| BlockAtRegistration::<T>::get(netuid, uid).into())
+                .collect(),
+            alpha_stake: held.iter().map(|held| AlphaBalance(held.alpha).into()).collect(),
+            tao_stake: held.iter().map(|held| TaoBalance(held.root).into()).collect(),
+            total_stake: total_stake.collect(),
+            tao_dividends_per_hotkey: Vec::new(),
+            alpha_dividends_per_hotkey: hotkeys
+                .iter()
+                .map(|key| (key.clone(), AlphaDividendsPerSubnet::<T>::get(netuid, key).into()))
+                .collect(),
+            // Registration locks no collateral here.
+            collateral_locked: vec![Compact(AlphaBalance(0)); n],
+            collateral_min: vec![Compact(AlphaBalance(0)); n],
+            collateral_earned: vec![Compact(AlphaBalance(0)); n],
+            coldkeys,
+            hotkeys,
+            ..Self::empty_metagraph(netuid)?
+        })
+    }
+
+    /// A subnet's metagraph without its neurons: every column is empty.
+    fn empty_metagraph(netuid: NetUid) -> Option<Metagraph<T::AccountId>> {
+        let d = Self::dynamic_info(netuid)?;
+        let (alpha_low, alpha_high) = AlphaValues::<T>::get(netuid);
         Some(Metagraph {
             netuid: d.netuid,
             name: d.subnet_name,
@@ -196,38 +235,29 @@ impl<T: Config> Pallet<T> {
             alpha_high: alpha_high.into(),
             alpha_low: alpha_low.into(),
             bonds_moving_avg: BondsMovingAverage::<T>::get(netuid).into(),
-            identities: coldkeys.iter().map(IdentitiesV2::<T>::get).collect(),
-            axons: hotkeys
-                .iter()
-                .map(|hotkey| Axons::<T>::get(netuid, hotkey).unwrap_or_default())
-                .collect(),
-            active: Active::<T>::get(netuid),
-            validator_permit: ValidatorPermit::<T>::get(netuid),
-            pruning_score: vec![Compact(u16::MAX); n],
-            last_update: LastUpdate::<T>::get(index).into_iter().map(Compact).collect(),
-            emission: Emission::<T>::get(netuid).into_iter().map(Compact).collect(),
-            dividends: proportions(Dividends::<T>::get(netuid)),
-            incentives: proportions(Incentive::<T>::get(index)),
-            consensus: proportions(Consensus::<T>::get(netuid)),
-            trust: proportions(vec![PerU16::from_parts(0); n]),
-            rank: vec![Compact(0); n],
-            block_at_registration: (0..SubnetworkN::<T>::get(netuid))
-                .map(|uid| BlockAtRegistration::<T>::get(netuid, uid).into())
-                .collect(),
-            alpha_stake: held.iter().map(|held| AlphaBalance(held.alpha).into()).collect(),
-            tao_stake: held.iter().map(|held| TaoBalance(held.root).into()).collect(),
-            total_stake: total_stake.collect(),
+            identities: Vec::new(),
+            axons: Vec::new(),
+            active: Vec::new(),
+            validator_permit: Vec::new(),
+            pruning_score: Vec::new(),
+            last_update: Vec::new(),
+            emission: Vec::new(),
+            dividends: Vec::new(),
+            incentives: Vec::new(),
+            consensus: Vec::new(),
+            trust: Vec::new(),
+            rank: Vec::new(),
+            block_at_registration: Vec::new(),
+            alpha_stake: Vec::new(),
+            tao_stake: Vec::new(),
+            total_stake: Vec::new(),
             tao_dividends_per_hotkey: Vec::new(),
-            alpha_dividends_per_hotkey: hotkeys
-                .iter()
-                .map(|key| (key.clone(), AlphaDividendsPerSubnet::<T>::get(netuid, key).into()))
-                .collect(),
-            // Registration locks no collateral here.
-            collateral_locked: vec![Compact(AlphaBalance(0)); n],
-            collateral_min: vec![Compact(AlphaBalance(0)); n],
-            collateral_earned: vec![Compact(AlphaBalance(0)); n],
-            coldkeys,
-            hotkeys,
+            alpha_dividends_per_hotkey: Vec::new(),
+            collateral_locked: Vec::new(),
+            collateral_min: Vec::new(),
+            collateral_earned: Vec::new(),
+            coldkeys: Vec::new(),
+            hotkeys: Vec::new(),
         })
     }
 
