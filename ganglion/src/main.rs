@@ -27,7 +27,8 @@ enum Command {
     /// Examine miners and set weights.
     Validator(validator::cli::Args),
     /// Write rules, check them, attack them.
-    Rules(subnet_rules::cli::Args),
+    #[command(subcommand)]
+    Rules(subnet_rules::cli::Command),
     /// Fetch, inspect, convert and measure models.
     Model(inference::cli::Args),
 }
@@ -38,15 +39,24 @@ fn main() -> Exit {
         Command::Localnet(args) => ganglion::localnet::main(args),
         Command::Miner(args) => miner::cli::main(args),
         Command::Validator(args) => validator::cli::main(args),
-        Command::Rules(args) => match subnet_rules::cli::main(args) {
-            subnet_rules::cli::Outcome::Done => Exit::Done,
-            subnet_rules::cli::Outcome::Usage => Exit::Usage,
-            subnet_rules::cli::Outcome::Failed => Exit::Failed,
-        },
+        Command::Rules(command) => rules(command),
         Command::Model(args) => match inference::cli::main(args) {
             inference::cli::Outcome::Done => Exit::Done,
             inference::cli::Outcome::Failed => Exit::Failed,
         },
+    }
+}
+
+/// The owner's commands; rules in Starlark are hosted by this program again.
+fn rules(command: subnet_rules::cli::Command) -> Exit {
+    use subnet_rules::cli::Outcome;
+    let Ok(program) = subnet_rules::star::Program::this(&["rules", "host"]) else {
+        return Exit::Failed;
+    };
+    match subnet_rules::cli::main(command, &program) {
+        Outcome::Done => Exit::Done,
+        Outcome::Usage => Exit::Usage,
+        Outcome::Failed => Exit::Failed,
     }
 }
 

@@ -15,12 +15,15 @@ mod laws;
 mod report;
 mod season;
 mod subnet;
+mod sweep;
 pub mod worlds;
 
 pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use laws::Law;
 pub use report::{Actor, BoundCheck, Report};
 pub use season::{ArenaError, Moment, Season, Settings, World, play};
+pub use subnet::Hyperparameters;
+pub use sweep::{Point, Sweep, points};
 
 #[cfg(test)]
 mod tests;

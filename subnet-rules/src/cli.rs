@@ -9,24 +9,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chain_metadata::Hotkey;
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 
-use crate::arena::{Cast, Settings};
+use crate::arena::worlds::texts::Actor;
+use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep};
 use crate::audit;
 use crate::manifest::RuleName;
-use crate::native;
-use crate::package::{Package, PackageError};
+use crate::native::{self, NativeError, Rehearsal};
+use crate::package::{self, Package, PackageError};
+use crate::star::{self, HostError, Mistake, Program, StarError};
 
 /// Write rules, check them, attack them.
-#[derive(Debug, Parser)]
-#[command(name = "subnet-rules", version, max_term_width = 100)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Make a folder to start a rule from.
     New {
         /// The rule's name: lower-case letters, digits and dashes.
@@ -47,6 +42,9 @@ enum Command {
     Yuma(audit::Args),
     /// Recompute swaps of recorded pools.
     Swap(audit::Args),
+    /// Host one rule in Starlark over stdin and stdout: how this program runs them, confined.
+    #[command(hide = true)]
+    Host,
     /// Read a rule's files and say whether they are valid, and its digest.
     Check(RuleArg),
     /// Say which values differ between two rules.
@@ -58,8 +56,9 @@ enum Command {
     },
 }
 
+/// Arguments of a command.
 #[derive(Debug, clap::Args)]
-struct ArenaArgs {
+pub struct ArenaArgs {
     #[command(flatten)]
     rule: RuleArg,
     /// How many epochs.
@@ -74,9 +73,15 @@ struct ArenaArgs {
     /// Equal seeds play equal seasons.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Play a kind by a program of your own: a Starlark file with a function of the kind's name.
+    #[arg(long, value_name = "KIND=FILE", value_parser = actor)]
+    actor: Vec<(Kind, PathBuf)>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Vary hyperparameters and adversary shares around the cast, and say where the rule is safe.
+    #[arg(long, conflicts_with_all = ["html", "log"])]
+    sweep: bool,
     /// Write a page with tables and plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -89,14 +94,16 @@ struct ArenaArgs {
 const DEFAULT_CAST: &str =
     "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:2,poison:1,colluder:1";
 
+/// Arguments of a command.
 #[derive(Debug, clap::Args)]
-struct LogArg {
+pub struct LogArg {
     /// The log, as `arena --log` or a validator wrote it.
     log: PathBuf,
 }
 
+/// Arguments of a command.
 #[derive(Debug, clap::Args)]
-struct RuleArg {
+pub struct RuleArg {
     /// A folder with rule.toml, or the name of a shipped rule.
     rule: String,
 }
@@ -119,8 +126,10 @@ impl std::process::Termination for Outcome {
 }
 
 /// Runs a command: results on stdout, errors with their causes and a hint on stderr.
-pub fn main(args: Args) -> Outcome {
-    match run(args.command, &mut io::stdout().lock()) {
+///
+/// `program` is this program, called in a way that ends in the hidden command `host`.
+pub fn main(command: Command, program: &Program) -> Outcome {
+    match run(command, program, &mut io::stdout().lock()) {
         Ok(outcome) => outcome,
         Err(error) => {
             // A closed stderr leaves nobody to tell.
@@ -135,6 +144,9 @@ fn complain(to: &mut impl Write, error: &anyhow::Error) -> io::Result<()> {
     for cause in error.chain().skip(1) {
         writeln!(to, "  because: {cause}")?;
     }
+    if let Some(hint) = error.chain().find_map(mistake).and_then(|mistake| mistake.hint.as_ref()) {
+        return writeln!(to, "hint: {hint}");
+    }
     match error.downcast_ref::<PackageError>() {
         Some(PackageError::Unknown { .. }) => {
             writeln!(to, "hint: `rules new NAME` makes a folder to start from")
@@ -146,12 +158,30 @@ fn complain(to: &mut impl Write, error: &anyhow::Error) -> io::Result<()> {
     }
 }
 
-fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Outcome> {
+/// The mistake in a Starlark source behind an error, if that is what it is.
+fn mistake<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Mistake> {
+    let of_host = |error: &'e HostError| match error {
+        HostError::Mistake(mistake) => Some(mistake),
+        _ => None,
+    };
+    match cause.downcast_ref::<NativeError>() {
+        Some(NativeError::Star(StarError::Host(error)) | NativeError::Actor(error)) => {
+            of_host(error)
+        }
+        _ => None,
+    }
+}
+
+fn run(command: Command, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
     match command {
+        Command::Host => {
+            star::host::serve(io::stdin().lock(), out)?;
+            Ok(Outcome::Done)
+        }
         Command::New { name, from } => new(name, &from, out),
-        Command::Arena(args) => arena(&args, out),
-        Command::Replay(LogArg { log }) => replay(&log, out),
-        Command::Explain(LogArg { log }) => explain(&log, out),
+        Command::Arena(args) => arena(&args, program, out),
+        Command::Replay(LogArg { log }) => replay(&log, program, out),
+        Command::Explain(LogArg { log }) => explain(&log, program, out),
         Command::Yuma(args) => {
             audit::yuma(&args, out)?;
             Ok(Outcome::Done)
@@ -160,7 +190,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Outcome> {
             audit::swap(&args, out)?;
             Ok(Outcome::Done)
         }
-        Command::Check(RuleArg { rule }) => check(&rule, out),
+        Command::Check(RuleArg { rule }) => check(&rule, program, out),
         Command::Diff { old, new } => diff(&old, &new, out),
     }
 }
@@ -171,21 +201,43 @@ fn new(name: String, from: &str, out: &mut impl Write) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-fn arena(args: &ArenaArgs, out: &mut impl Write) -> anyhow::Result<Outcome> {
+/// `KIND=FILE` of `--actor`.
+fn actor(text: &str) -> Result<(Kind, PathBuf), String> {
+    let (kind, file) = text.split_once('=').ok_or("KIND=FILE is wanted")?;
+    let known = Kind::ALL.map(Kind::name).join(", ");
+    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
+    Ok((kind.ok_or(format!("KIND is one of {known}"))?, PathBuf::from(file)))
+}
+
+fn arena(args: &ArenaArgs, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let package = Package::find(&args.rule.rule)?;
     let settings = Settings {
         epochs: args.epochs,
         cast: args.cast.clone(),
         validators: args.validators,
         seed: args.seed,
+        chain: Hyperparameters::default(),
     };
+    let trials = Package::trials(&args.rule.rule)?;
+    let actors = args
+        .actor
+        .iter()
+        .map(|(kind, file)| {
+            let source = package::read(file, package::SOURCE_MAX)?;
+            Ok(Actor { kind: *kind, file: file.display().to_string(), source })
+        })
+        .collect::<Result<Vec<_>, PackageError>>()?;
+    let rehearsal = Rehearsal { settings: &settings, trials: &trials, actors: &actors, program };
+    if args.sweep {
+        return sweep(args, &package, &rehearsal, out);
+    }
     let report = match &args.log {
-        None => native::rehearse(&package, &settings, io::sink())?,
+        None => native::rehearse(&package, &rehearsal, io::sink())?,
         Some(path) => {
             let file =
                 File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             let mut log = BufWriter::new(file);
-            let report = native::rehearse(&package, &settings, &mut log)?;
+            let report = native::rehearse(&package, &rehearsal, &mut log)?;
             log.flush()?;
             report
         }
@@ -202,13 +254,48 @@ fn arena(args: &ArenaArgs, out: &mut impl Write) -> anyhow::Result<Outcome> {
     Ok(if report.holds() { Outcome::Done } else { Outcome::Failed })
 }
 
+/// Plays every season of a sweep, with a line on stderr for each.
+fn sweep(
+    args: &ArenaArgs,
+    package: &Package,
+    rehearsal: &Rehearsal<'_>,
+    out: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    let all = arena::points(rehearsal.settings);
+    let mut points = Vec::with_capacity(all.len());
+    let mut last = None;
+    for (number, (times, settings)) in (1..).zip(&all) {
+        let report = native::rehearse(package, &Rehearsal { settings, ..*rehearsal }, io::sink())?;
+        let point = Point::new(*times, settings, &report);
+        let word = if point.holds { "holds" } else { "BROKEN" };
+        let (league, cheats) = (point.stake_in_league, point.cheats);
+        // A closed stderr only loses the progress.
+        drop(writeln!(
+            io::stderr(),
+            "{number}/{}: {league:.2} of stake in league, {cheats:.2} cheats: {word}",
+            all.len()
+        ));
+        points.push(point);
+        last = Some(report);
+    }
+    let report = last.context("no cast of this size fits a subnet")?;
+    let sweep = Sweep::new(&report, points);
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&sweep)?)?;
+    } else {
+        show::sweep(&sweep, out)?;
+    }
+    let safe = sweep.safe.iter().all(|region| region.stake_in_league.is_some());
+    Ok(if safe { Outcome::Done } else { Outcome::Failed })
+}
+
 fn open(log: &Path) -> anyhow::Result<BufReader<File>> {
     let file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
     Ok(BufReader::new(file))
 }
 
-fn replay(log: &Path, out: &mut impl Write) -> anyhow::Result<Outcome> {
-    let (manifest, replayed) = native::replay(|| open(log))?;
+fn replay(log: &Path, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
+    let (manifest, replayed) = native::replay(program, || open(log))?;
     writeln!(
         out,
         "{}: {} rounds judged again, {} epochs settled to the same weights",
@@ -218,22 +305,23 @@ fn replay(log: &Path, out: &mut impl Write) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn explain(log: &Path, out: &mut impl Write) -> anyhow::Result<Outcome> {
-    let (_, replayed) = native::replay(|| open(log))?;
+fn explain(log: &Path, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
+    let (_, replayed) = native::replay(program, || open(log))?;
     for (validator, (epoch, settlement)) in &replayed.latest {
         show::settlement(&Hotkey::from_bytes(*validator), *epoch, settlement, out)?;
     }
     Ok(Outcome::Done)
 }
 
-fn check(rule: &str, out: &mut impl Write) -> anyhow::Result<Outcome> {
+fn check(rule: &str, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let package = Package::find(rule)?;
-    native::check(&package)?;
+    let cases = native::check(&package, &Package::trials(rule)?, program)?;
     let manifest = &package.manifest;
     writeln!(out, "{} version {}: valid", manifest.name, manifest.version)?;
     for (name, track) in manifest.tracks.iter() {
         writeln!(out, "  {name}: {:?} by {}", track.role, track.estimator.name())?;
     }
+    writeln!(out, "  {cases} golden cases come out as written")?;
     writeln!(out, "digest {}", package.digest())?;
     Ok(Outcome::Done)
 }

@@ -11,6 +11,7 @@
 
 pub mod arena;
 pub mod audit;
+pub mod cases;
 pub mod cli;
 pub mod digest;
 pub mod examiner;
@@ -20,9 +21,11 @@ pub mod manifest;
 pub mod native;
 pub mod package;
 pub mod prf;
+pub mod publication;
 pub mod rule;
 pub mod sealed;
 pub mod serve;
+pub mod star;
 pub mod topic;
 pub mod tune;
 pub mod world;

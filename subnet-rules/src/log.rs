@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
 use crate::manifest::Manifest;
+use crate::package::Package;
 use crate::prf::Beacon;
 use crate::rule::{Draw, Measured, Rule, Subject};
 
@@ -31,6 +32,9 @@ pub enum Body<P, S, M> {
         /// Its manifest.
         #[serde(with = "as_toml")]
         manifest: Box<Manifest>,
+        /// Its `rule.star`, where it has code of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
     },
     /// A task and what was measured of its answers.
     Round {
@@ -100,8 +104,9 @@ impl<W: Write> Recorder<W> {
     /// Begins a log of `rule`.
     pub fn open<R: Rule>(rule: &R, to: W) -> io::Result<Self> {
         let mut recorder = Self { to, head: Digest([0; 32]) };
-        let manifest = Box::new(rule.manifest().clone());
-        recorder.append::<R>(&Body::Opened { manifest })?;
+        let (manifest, source) = (Box::new(rule.manifest().clone()), rule.source());
+        let source = source.map(str::to_owned);
+        recorder.append::<R>(&Body::Opened { manifest, source })?;
         Ok(recorder)
     }
 
@@ -136,12 +141,12 @@ pub struct Replayed {
     pub latest: BTreeMap<[u8; 32], (u64, Settlement)>,
 }
 
-/// The manifest that a log begins with: what to build the rule of, before [`replay`].
-pub fn manifest_of(log: impl BufRead) -> Result<Manifest, ReplayError> {
+/// The rule that a log begins with: what to build it of, before [`replay`].
+pub fn package_of(log: impl BufRead) -> Result<Package, ReplayError> {
     let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
     let first = lines.next::<Body<IgnoredAny, IgnoredAny, IgnoredAny>>()?;
     match first {
-        Some(Body::Opened { manifest }) => Ok(*manifest),
+        Some(Body::Opened { manifest, source }) => Ok(Package { manifest: *manifest, source }),
         _ => Err(ReplayError::NotOpened { line: 1 }),
     }
 }
@@ -242,10 +247,12 @@ where
 {
     let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
     match lines.next::<BodyOf<R>>()? {
-        Some(Body::Opened { manifest }) if manifest.digest() == rule.manifest().digest() => {}
-        Some(Body::Opened { manifest }) => {
-            let (logged, given) = (manifest.digest(), rule.manifest().digest());
-            return Err(ReplayError::OtherRule { logged, given });
+        Some(Body::Opened { manifest, source }) => {
+            let logged = Package { manifest: *manifest, source }.digest();
+            let given = rule.digest();
+            if logged != given {
+                return Err(ReplayError::OtherRule { logged, given });
+            }
         }
         _ => return Err(ReplayError::NotOpened { line: 1 }),
     }

@@ -1,18 +1,21 @@
-//! The rules written in this program, by name: what the commands dispatch on.
+//! What the commands dispatch on: rules written in this program, by name, and rules in Starlark.
 
 use std::io::{BufRead, Write};
 
 use crate::arena::worlds::forecasting::Forecasting;
 use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
+use crate::arena::worlds::texts::{Actor, Texts};
 use crate::arena::worlds::tuning::Tuning;
 use crate::arena::{ArenaError, Report, Settings, World, play};
+use crate::cases::{self, CaseError};
 use crate::forge::{Forge, ForgeError};
 use crate::log::{self, ReplayError, Replayed};
-use crate::manifest::{Code, Manifest};
-use crate::package::Package;
+use crate::manifest::{Code, Manifest, RuleName};
+use crate::package::{Package, Trials};
 use crate::rule::Rule;
 use crate::serve::{Serve, ServeError};
+use crate::star::{HostError, Limits, Program, Star, StarError};
 use crate::topic::{Topic, TopicError};
 use crate::tune::{Tune, TuneError};
 
@@ -35,6 +38,18 @@ pub enum NativeError {
     /// Its manifest is not one of `tune`.
     #[error(transparent)]
     Tune(#[from] TuneError),
+    /// Its source cannot be run.
+    #[error(transparent)]
+    Star(#[from] StarError),
+    /// An actor's program made a mistake: what it played is void.
+    #[error("an actor cannot play")]
+    Actor(#[from] HostError),
+    /// Actors of one's own play rules whose answers are texts.
+    #[error("`{0}` is played by actors of its own world: `--actor` is for rules in Starlark")]
+    Actors(String),
+    /// A golden case comes out otherwise.
+    #[error("cases.json: {0}")]
+    Case(#[from] CaseError),
     /// A season failed.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -43,14 +58,44 @@ pub enum NativeError {
     Replay(#[from] ReplayError),
 }
 
+/// Who plays against a rule, and where.
+#[derive(Debug)]
+pub struct Rehearsal<'a> {
+    /// What is played.
+    pub settings: &'a Settings,
+    /// What lies beside the rule.
+    pub trials: &'a Trials,
+    /// Programs of the owner's own for some of the kinds.
+    pub actors: &'a [Actor],
+    /// Hosts rules and actors in Starlark.
+    pub program: &'a Program,
+}
+
 /// Plays a season of a rule against a cast.
 pub fn rehearse(
     package: &Package,
+    rehearsal: &Rehearsal<'_>,
+    log: impl Write,
+) -> Result<Report, NativeError> {
+    let mut report = match &package.manifest.code {
+        Code::Starlark => starlark_season(package, rehearsal, log)?,
+        Code::Native(name) if !rehearsal.actors.is_empty() => {
+            return Err(NativeError::Actors(name.to_string()));
+        }
+        Code::Native(name) => native_season(name, &package.manifest, rehearsal.settings, log)?,
+    };
+    report.digest = package.digest();
+    Ok(report)
+}
+
+fn native_season(
+    name: &RuleName,
+    manifest: &Manifest,
     settings: &Settings,
     log: impl Write,
 ) -> Result<Report, NativeError> {
-    let manifest = package.manifest.clone();
-    let mut report = match name(&manifest)? {
+    let manifest = manifest.clone();
+    Ok(match name.as_str() {
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
             season(&rule, &mut Serving::new(&rule, settings.seed), settings, log)?
@@ -64,9 +109,22 @@ pub fn rehearse(
             season(&Topic::new(manifest)?, &mut Forecasting::new(settings.seed), settings, log)?
         }
         other => return Err(NativeError::Unknown(other.to_owned())),
-    };
-    report.digest = package.digest();
-    Ok(report)
+    })
+}
+
+fn starlark_season(
+    package: &Package,
+    rehearsal: &Rehearsal<'_>,
+    log: impl Write,
+) -> Result<Report, NativeError> {
+    let Rehearsal { settings, trials, actors, program } = rehearsal;
+    let rule = Star::start(package, program, Limits::default())?;
+    let mut world = Texts::start(program, trials.cast.as_deref(), actors, settings.seed)?;
+    let report = season(&rule, &mut world, settings, log)?;
+    match world.mistake() {
+        Some(mistake) => Err(mistake.into()),
+        None => Ok(report),
+    }
 }
 
 fn season<R: Rule, W: World<R>>(
@@ -81,47 +139,47 @@ fn season<R: Rule, W: World<R>>(
 
 /// Recomputes a log by the rule it names; `open` opens the log, twice.
 pub fn replay<L: BufRead, E: From<NativeError>>(
+    program: &Program,
     open: impl Fn() -> Result<L, E>,
 ) -> Result<(Manifest, Replayed), E> {
-    let manifest = log::manifest_of(open()?).map_err(NativeError::from)?;
-    let replayed = match name(&manifest)? {
-        "serve" => {
-            let rule = Serve::new(manifest.clone()).map_err(NativeError::from)?;
-            log::replay(&rule, open()?).map_err(NativeError::from)?
-        }
-        "forge" => {
-            let rule = Forge::new(manifest.clone()).map_err(NativeError::from)?;
-            log::replay(&rule, open()?).map_err(NativeError::from)?
-        }
-        "tune" => {
-            let rule = Tune::new(manifest.clone()).map_err(NativeError::from)?;
-            log::replay(&rule, open()?).map_err(NativeError::from)?
-        }
-        "topic" => {
-            let rule = Topic::new(manifest.clone()).map_err(NativeError::from)?;
-            log::replay(&rule, open()?).map_err(NativeError::from)?
-        }
-        other => return Err(NativeError::Unknown(other.to_owned()).into()),
-    };
-    Ok((manifest, replayed))
+    let package = log::package_of(open()?).map_err(NativeError::from)?;
+    let replayed = replayed(program, &package, open()?)?;
+    Ok((package.manifest, replayed))
 }
 
-/// Whether a rule's manifest fits its code; a shipped one may still lack the model it is for.
-pub fn check(package: &Package) -> Result<(), NativeError> {
+fn replayed(
+    program: &Program,
+    package: &Package,
+    log: impl BufRead,
+) -> Result<Replayed, NativeError> {
     let manifest = package.manifest.clone();
-    match name(&manifest)? {
-        "serve" => drop(Serve::of_model(manifest, serving::MODEL, &serving::calibration())?),
-        "forge" => drop(Forge::new(manifest)?),
-        "tune" => drop(Tune::new(manifest)?),
-        "topic" => drop(Topic::new(manifest)?),
-        other => return Err(NativeError::Unknown(other.to_owned())),
-    }
-    Ok(())
+    Ok(match &package.manifest.code {
+        Code::Starlark => log::replay(&Star::start(package, program, Limits::default())?, log)?,
+        Code::Native(name) => match name.as_str() {
+            "serve" => log::replay(&Serve::new(manifest)?, log)?,
+            "forge" => log::replay(&Forge::new(manifest)?, log)?,
+            "tune" => log::replay(&Tune::new(manifest)?, log)?,
+            "topic" => log::replay(&Topic::new(manifest)?, log)?,
+            other => return Err(NativeError::Unknown(other.to_owned())),
+        },
+    })
 }
 
-fn name(manifest: &Manifest) -> Result<&str, NativeError> {
-    match &manifest.code {
-        Code::Native(name) => Ok(name.as_str()),
-        Code::Starlark => Err(NativeError::Unknown(manifest.name.to_string())),
-    }
+/// Whether a rule's manifest fits its code, and its golden cases come out as written; how many there
+/// are. A shipped rule may still lack the model it is for.
+pub fn check(package: &Package, trials: &Trials, program: &Program) -> Result<usize, NativeError> {
+    let (manifest, cases) = (package.manifest.clone(), trials.cases.as_deref());
+    Ok(match &package.manifest.code {
+        Code::Starlark => cases::check(&Star::start(package, program, Limits::default())?, cases)?,
+        Code::Native(name) => match name.as_str() {
+            "serve" => {
+                let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
+                cases::check(&rule, cases)?
+            }
+            "forge" => cases::check(&Forge::new(manifest)?, cases)?,
+            "tune" => cases::check(&Tune::new(manifest)?, cases)?,
+            "topic" => cases::check(&Topic::new(manifest)?, cases)?,
+            other => return Err(NativeError::Unknown(other.to_owned())),
+        },
+    })
 }

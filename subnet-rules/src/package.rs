@@ -7,16 +7,53 @@ use std::path::{Path, PathBuf};
 use crate::digest::Digest;
 use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 
+/// The manifest in a rule's folder.
+const MANIFEST: &str = "rule.toml";
+/// The rule's own code, where it has some.
+const SOURCE: &str = "rule.star";
+/// Programs of the actors it is played against.
+const CAST: &str = "cast.star";
+/// Golden cases.
+const CASES: &str = "cases.json";
 /// Longest `rule.star` in bytes: some ten thousand lines.
 pub const SOURCE_MAX: usize = 512 * 1024;
 
-/// The rules that ship in this program, by name: manifest and page.
-const SHIPPED: [(&str, &str, &str); 4] = [
-    ("forge", include_str!("../rules/forge/rule.toml"), include_str!("../rules/forge/README.md")),
-    ("serve", include_str!("../rules/serve/rule.toml"), include_str!("../rules/serve/README.md")),
-    ("topic", include_str!("../rules/topic/rule.toml"), include_str!("../rules/topic/README.md")),
-    ("tune", include_str!("../rules/tune/rule.toml"), include_str!("../rules/tune/README.md")),
+/// A rule that ships in this program: its name and its files.
+struct Shipped {
+    name: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! shipped {
+    ($name:literal: $($file:literal),+) => {
+        Shipped {
+            name: $name,
+            files: &[$(($file, include_str!(concat!("../rules/", $name, "/", $file)))),+],
+        }
+    };
+}
+
+/// All of them.
+const SHIPPED: &[Shipped] = &[
+    shipped!("forge": "rule.toml", "README.md"),
+    shipped!("ledger": "rule.toml", "rule.star", "cast.star", "cases.json", "README.md"),
+    shipped!("serve": "rule.toml", "README.md"),
+    shipped!("topic": "rule.toml", "README.md"),
+    shipped!("tune": "rule.toml", "README.md"),
 ];
+
+impl Shipped {
+    fn find(name: &str) -> Result<&'static Self, PackageError> {
+        SHIPPED.iter().find(|shipped| shipped.name == name).ok_or_else(|| PackageError::Unknown {
+            name: name.to_owned(),
+            shipped: SHIPPED.iter().map(|shipped| shipped.name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn file(&self, name: &str) -> Option<&'static str> {
+        self.files.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
+    }
+}
 
 /// A rule's files, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +62,15 @@ pub struct Package {
     pub manifest: Manifest,
     /// `rule.star`, for rules with code of their own.
     pub source: Option<String>,
+}
+
+/// What lies beside a rule and is no part of it: what it is tried with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trials {
+    /// `cast.star`: the programs of the actors that the arena plays it against.
+    pub cast: Option<String>,
+    /// `cases.json`: golden cases.
+    pub cases: Option<String>,
 }
 
 /// Why a folder is no rule.
@@ -86,31 +132,50 @@ impl Package {
         if folder.is_dir() {
             return Self::open(folder);
         }
-        let (text, _) = shipped(name)?;
-        let manifest = parse(text, Path::new(name))?;
-        Ok(Self { manifest, source: None })
+        let shipped = Shipped::find(name)?;
+        let text = shipped.file(MANIFEST).unwrap_or_default();
+        let source = shipped.file(SOURCE).map(str::to_owned);
+        Ok(Self { manifest: parse(text, Path::new(name))?, source })
+    }
+
+    /// What the rule of that name is tried with.
+    pub fn trials(name: &str) -> Result<Trials, PackageError> {
+        let folder = Path::new(name);
+        if !folder.is_dir() {
+            let file = |file| Ok(Shipped::find(name)?.file(file).map(str::to_owned));
+            return Ok(Trials { cast: file(CAST)?, cases: file(CASES)? });
+        }
+        let file = |file| {
+            let path = folder.join(file);
+            // What is absent may be; what cannot be read is an error.
+            fs::symlink_metadata(&path).ok().map(|_| read(&path, SOURCE_MAX)).transpose()
+        };
+        Ok(Trials { cast: file(CAST)?, cases: file(CASES)? })
     }
 
     /// Writes a new folder `name` with the files of a shipped rule, under the new name.
     pub fn scaffold(name: &RuleName, from: &str, parent: &Path) -> Result<PathBuf, PackageError> {
-        let (manifest, page) = shipped(from)?;
+        let shipped = Shipped::find(from)?;
         let folder = parent.join(name.as_str());
         let failed = |source| PackageError::Write { path: folder.clone(), source };
         fs::create_dir(&folder).map_err(failed)?;
-        let named =
-            manifest.replacen(&format!("name = \"{from}\""), &format!("name = \"{name}\""), 1);
-        fs::write(folder.join("rule.toml"), named).map_err(failed)?;
-        fs::write(folder.join("README.md"), page).map_err(failed)?;
+        let renamed = |text: &str| {
+            text.replacen(&format!("name = \"{from}\""), &format!("name = \"{name}\""), 1)
+        };
+        for (file, text) in shipped.files {
+            let text = if *file == MANIFEST { renamed(text) } else { (*text).to_owned() };
+            fs::write(folder.join(file), text).map_err(failed)?;
+        }
         Ok(folder)
     }
 
     /// The rule in a folder.
     pub fn open(folder: &Path) -> Result<Self, PackageError> {
-        let path = folder.join("rule.toml");
+        let path = folder.join(MANIFEST);
         let manifest = parse(&read(&path, MANIFEST_MAX)?, &path)?;
         let source = match manifest.code {
             Code::Native(_) => None,
-            Code::Starlark => Some(read(&folder.join("rule.star"), SOURCE_MAX)?),
+            Code::Starlark => Some(read(&folder.join(SOURCE), SOURCE_MAX)?),
         };
         Ok(Self { manifest, source })
     }
@@ -128,16 +193,6 @@ impl Package {
     }
 }
 
-/// Manifest and page of a shipped rule.
-fn shipped(name: &str) -> Result<(&'static str, &'static str), PackageError> {
-    let found = SHIPPED.iter().find(|(shipped, ..)| *shipped == name);
-    let (_, manifest, page) = found.ok_or_else(|| PackageError::Unknown {
-        name: name.to_owned(),
-        shipped: SHIPPED.map(|(name, ..)| name).join(", "),
-    })?;
-    Ok((manifest, page))
-}
-
 fn parse(text: &str, path: &Path) -> Result<Manifest, PackageError> {
     Manifest::parse(text).map_err(|source| PackageError::Manifest {
         path: path.to_owned(),
@@ -146,7 +201,7 @@ fn parse(text: &str, path: &Path) -> Result<Manifest, PackageError> {
 }
 
 /// A plain file of at most `most` bytes of text.
-fn read(path: &Path, most: usize) -> Result<String, PackageError> {
+pub(crate) fn read(path: &Path, most: usize) -> Result<String, PackageError> {
     let failed = |source| PackageError::Read { path: path.to_owned(), source };
     if !fs::symlink_metadata(path).map_err(failed)?.is_file() {
         return Err(PackageError::NotPlain { path: path.to_owned() });

@@ -17,6 +17,7 @@ use scoring::evidence::Evidence;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::manifest::Manifest;
 use crate::prf::Prf;
 
@@ -102,6 +103,16 @@ pub trait Rule {
 
     /// The declared part: name, tracks, pay, bounds.
     fn manifest(&self) -> &Manifest;
+
+    /// What validators adopt the rule by; a rule with code of its own adds its source.
+    fn digest(&self) -> Digest {
+        self.manifest().digest()
+    }
+
+    /// The text of the rule's own code, where it has one: a log holds it, to be judged by again.
+    fn source(&self) -> Option<&str> {
+        None
+    }
 
     /// A fresh task.
     fn draw(

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 /// Most identities in a season: a subnet has 256 slots, and some are the validators'.
-const IDENTITIES_MAX: usize = 192;
+pub(super) const IDENTITIES_MAX: usize = 192;
+
+/// Actor name for everything that was burned.
+pub(super) const BURN: &str = "burn";
 
 /// A kind of actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,6 +118,29 @@ impl Cast {
         &self.0
     }
 
+    /// The same cast with `factor` operators for each that cheats, and so many colluders.
+    #[must_use]
+    pub fn varied(&self, factor: usize, colluders: usize) -> Self {
+        let scaled = |group: &Group| Group {
+            operators: group.operators * if group.kind.is_cheat() { factor } else { 1 },
+            ..*group
+        };
+        let others = self.0.iter().filter(|group| group.kind != Kind::Colluder);
+        let colluder = Group { kind: Kind::Colluder, operators: colluders, each: 1 };
+        let league = (colluders > 0).then_some(colluder);
+        Self(others.map(scaled).chain(league).collect())
+    }
+
+    /// How many identities play.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|group| group.operators * group.each).sum()
+    }
+
+    /// The kinds that play, each once.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.0.iter().any(|group| group.kind == *kind))
+    }
+
     /// Every identity, with its place in the season of `seed`; slots from `first_uid` on.
     pub fn identities(&self, seed: u64, first_uid: u16) -> Vec<Identity> {
         let mut identities = Vec::new();
@@ -142,8 +168,8 @@ impl FromStr for Cast {
     type Err = CastError;
 
     fn from_str(text: &str) -> Result<Self, CastError> {
-        let groups: Vec<_> =
-            text.split(',').map(|part| group(part.trim())).collect::<Result<_, _>>()?;
+        let played = text.split(',').map(str::trim).filter(|part| !is_burn(part));
+        let groups: Vec<_> = played.map(group).collect::<Result<_, _>>()?;
         let size = groups.iter().fold(0_usize, |size, group| {
             size.saturating_add(group.operators.saturating_mul(group.each))
         });
@@ -153,6 +179,11 @@ impl FromStr for Cast {
             Err(CastError::Size(size))
         }
     }
+}
+
+/// `burn` is no miner: it is the share that nobody earns, and every report has it. A cast may name it.
+fn is_burn(part: &str) -> bool {
+    part.split_once(':').is_some_and(|(name, count)| name == BURN && count.parse::<u16>().is_ok())
 }
 
 fn group(part: &str) -> Result<Group, CastError> {
@@ -193,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_cast_reads_operators_and_identities() {
-        let cast: Cast = "honest:8, sybil:4x3".parse().unwrap();
+        let cast: Cast = "honest:8, burn:1, sybil:4x3".parse().unwrap();
         let identities = cast.identities(1, 6);
         assert_eq!(identities.len(), 20);
         assert_eq!(identities[19].uid, Uid(25));
@@ -205,6 +236,7 @@ mod tests {
         assert!(matches!("honest".parse::<Cast>(), Err(CastError::Form(_))));
         assert!(matches!("king:1".parse::<Cast>(), Err(CastError::Kind { .. })));
         assert!(matches!("lazy:0".parse::<Cast>(), Err(CastError::Size(0))));
+        assert!(matches!("burn:1".parse::<Cast>(), Err(CastError::Size(0))));
         assert!(matches!("lazy:99999999999x99999999999".parse::<Cast>(), Err(CastError::Size(_))));
     }
 }

@@ -26,7 +26,8 @@ pub struct Law {
 
 /// All ten laws.
 pub(super) fn check(season: &Season, earned: &Earned) -> Vec<Law> {
-    vec![
+    let absent = season.inapplicable.iter().map(|(kind, why)| inapplicable(*kind, why));
+    let mut laws = vec![
         fresh(season),
         recomputed("L2 only serialised measurements are judged", season),
         little("L3 a copy is worth nothing", earned, &[Kind::Copier]),
@@ -37,7 +38,15 @@ pub(super) fn check(season: &Season, earned: &Earned) -> Vec<Law> {
         little("L8 what is malformed is worth nothing", earned, &[Kind::Poison]),
         cost(season),
         guilt(season),
-    ]
+    ];
+    laws.extend(absent);
+    laws
+}
+
+/// A kind that cannot apply is said to, so that its share of 0 is not taken for a defence.
+fn inapplicable(kind: Kind, why: &str) -> Law {
+    let name = "kind that cannot apply";
+    Law { name, holds: true, detail: format!("{kind}: {why}") }
 }
 
 fn fresh(season: &Season) -> Law {

@@ -4,7 +4,7 @@ mod html;
 
 use serde::Serialize;
 
-use super::cast::{Cast, Kind};
+use super::cast::{BURN, Cast, Kind};
 use super::laws::{self, Law};
 use super::season::{Season, Settings};
 use crate::digest::Digest;
@@ -13,8 +13,6 @@ use crate::manifest::{Bound, Manifest};
 /// Epochs at the beginning whose pay does not count towards shares: nobody is known yet, and whoever
 /// is known first gets everything. A tenth of the season, at most this many.
 const WARM_UP_MAX: usize = 10;
-/// Actor name for everything that was burned.
-const BURN: &str = "burn";
 /// Actor name in bounds for all kinds that cheat, together.
 const CHEATS: &str = "cheats";
 
@@ -33,6 +31,9 @@ pub struct Actor {
     pub convicted: usize,
     /// Median epoch of their convictions.
     pub median_epoch_convicted: Option<u64>,
+    /// Whether it does less than the rule pays for.
+    #[serde(skip)]
+    pub cheats: bool,
 }
 
 /// A bound of the manifest and whether it held.
@@ -186,6 +187,7 @@ fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {
             share_per_identity,
             convicted: epochs.len(),
             median_epoch_convicted: epochs.get(epochs.len() / 2).copied(),
+            cheats: kind.is_cheat(),
         }
     };
     let burn = Actor {
@@ -195,6 +197,7 @@ fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {
         share_per_identity: earned.burned,
         convicted: 0,
         median_epoch_convicted: None,
+        cheats: false,
     };
     earned.kinds.iter().map(of_kind).chain([burn]).collect()
 }

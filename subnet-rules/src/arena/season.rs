@@ -9,7 +9,7 @@ use scoring::weigh::WeighError;
 use scoring::yuma::EpochError;
 
 use super::cast::{Cast, Identity, Kind, hotkey};
-use super::subnet::{OWNER, Subnet, TEMPO};
+use super::subnet::{Hyperparameters, OWNER, Subnet, TEMPO};
 use crate::digest::Digest;
 use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
 use crate::log::{Body, Recorder};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub validators: u16,
     /// Equal seeds play equal seasons.
     pub seed: u64,
+    /// What the subnet's owner has set.
+    pub chain: Hyperparameters,
 }
 
 /// When and by whom an answer is measured.
@@ -52,6 +54,12 @@ pub trait World<R: Rule> {
 
     /// Units of work spent on judging and on answering so far.
     fn work(&self) -> (u64, u64);
+
+    /// Why a kind can do nothing of its own against this rule, where it cannot; it answers nothing,
+    /// or what a lazy one answers.
+    fn inapplicable(&self, _kind: Kind) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Why a season could not be played to its end.
@@ -112,6 +120,8 @@ pub struct Season {
     pub work: (u64, u64),
     /// The rule's own figures, from the first validator's state after the last epoch.
     pub figures: Vec<(&'static str, f64)>,
+    /// Kinds in the cast that can do nothing of their own against this rule, and why.
+    pub inapplicable: Vec<(Kind, &'static str)>,
     /// Digest of the log.
     pub log: Digest,
 }
@@ -133,6 +143,8 @@ pub fn play<R: Rule, W: World<R>>(
     }
     stage.season.work = world.work();
     stage.season.figures = rule.figures(stage.examiners[0].state());
+    stage.season.inapplicable =
+        settings.cast.kinds().filter_map(|kind| Some((kind, world.inapplicable(kind)?))).collect();
     stage.season.log = stage.recorder.head();
     stage.season.draws.1 = stage.seen.len() as u64;
     Ok(stage.season)
@@ -163,12 +175,12 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             .ok_or(ArenaError::Validators { colluders, validators: settings.validators })?;
         let miners = identities.len();
         Ok(Self {
-            rule_digest: rule.manifest().digest(),
+            rule_digest: rule.digest(),
             settings,
             honest_validators,
             examiners: (0..honest_validators).map(|_| Examiner::new(rule)).collect(),
             shadow: Examiner::new(rule),
-            subnet: Subnet::new(usize::from(settings.validators), miners),
+            subnet: Subnet::new(usize::from(settings.validators), miners, settings.chain),
             recorder: Recorder::open(rule, log)?,
             seen: BTreeSet::new(),
             accusers: vec![0; miners],
@@ -182,6 +194,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 recomputed: (0, 0),
                 work: (0, 0),
                 figures: Vec::new(),
+                inapplicable: Vec::new(),
                 log: Digest([0; 32]),
             },
         })

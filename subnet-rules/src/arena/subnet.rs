@@ -7,6 +7,7 @@ use scoring::variants::Rules;
 use scoring::yuma::{
     ConsensusKind, EpochError, EpochInput, EpochOutput, EpochParams, NeuronInput, epoch,
 };
+use serde::Serialize;
 
 /// Blocks between epochs.
 pub(super) const TEMPO: u16 = 360;
@@ -25,12 +26,29 @@ pub(super) const OWNER: Uid = Uid(0);
 pub(super) struct Subnet {
     neurons: Vec<NeuronInput>,
     validators: usize,
+    chain: Hyperparameters,
     block: u64,
+}
+
+/// What a subnet's owner can set and what decides how much a minority in league can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Hyperparameters {
+    /// Stake that must agree on a weight, of `u16::MAX`.
+    pub kappa: u16,
+    /// How much bonds are cut where weights are clipped, of `u16::MAX`.
+    pub bonds_penalty: u16,
+}
+
+impl Default for Hyperparameters {
+    /// The chain's.
+    fn default() -> Self {
+        Self { kappa: 32_767, bonds_penalty: u16::MAX }
+    }
 }
 
 impl Subnet {
     /// A subnet of `validators` with equal stake and `miners` with none.
-    pub(super) fn new(validators: usize, miners: usize) -> Self {
+    pub(super) fn new(validators: usize, miners: usize, chain: Hyperparameters) -> Self {
         let neuron = |stake: u64| NeuronInput {
             stake: I64F64::from_num(stake),
             validator_permit: stake > 0,
@@ -39,7 +57,7 @@ impl Subnet {
         let mut neurons = vec![neuron(0)];
         neurons.extend((0..validators).map(|_| neuron(STAKE)));
         neurons.extend((0..miners).map(|_| neuron(0)));
-        Self { neurons, validators, block: 1 }
+        Self { neurons, validators, chain, block: 1 }
     }
 
     /// Stores the weights of the validator in a slot; `None` leaves what is stored.
@@ -72,16 +90,16 @@ impl Subnet {
         Ok(output)
     }
 
-    /// The chain's defaults.
+    /// The chain's defaults but for what is varied.
     fn params(&self) -> EpochParams {
         EpochParams {
             activity_cutoff: 5_000,
             owner_uid: Some(OWNER.0),
             stake_threshold: 0,
             max_allowed_validators: u16::try_from(self.validators).unwrap_or(u16::MAX),
-            kappa: 32_767,
+            kappa: self.chain.kappa,
             bonds_moving_average: 900_000,
-            bonds_penalty: u16::MAX,
+            bonds_penalty: self.chain.bonds_penalty,
             yuma3: false,
             liquid_alpha: None,
             commit_reveal: false,

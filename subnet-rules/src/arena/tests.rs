@@ -1,3 +1,6 @@
+use std::cell::Cell;
+
+use chain_metadata::Hotkey;
 use scoring::evidence::{Evidence, Grade};
 
 use super::worlds::serving::{self, Serving};
@@ -13,7 +16,13 @@ fn rule() -> Serve {
 
 fn season(cast: &str, epochs: u64, validators: u16, seed: u64) -> Report {
     let rule = rule();
-    let settings = Settings { epochs, cast: cast.parse().unwrap(), validators, seed };
+    let settings = Settings {
+        epochs,
+        cast: cast.parse().unwrap(),
+        validators,
+        seed,
+        chain: Hyperparameters::default(),
+    };
     let season = play(&rule, &mut Serving::new(&rule, seed), &settings, std::io::sink()).unwrap();
     Report::new(rule.manifest(), &settings, &season)
 }
@@ -57,17 +66,61 @@ enum Bug {
     NoClock,
     /// The beacon is not used.
     StaleBeacon,
+    /// One token that matches is enough.
+    OneMatchIsEnough,
+    /// More tokens that match than not are enough.
+    MajorityIsEnough,
+    /// What is found depends on what was judged before.
+    HiddenState,
+    /// What is found goes to the miner that was measured before.
+    EvidenceOfAnother,
 }
 
-struct Bugged(Serve, Bug);
+const BUGS: [Bug; 8] = [
+    Bug::InvertedGuard,
+    Bug::NoGuard,
+    Bug::NoClock,
+    Bug::StaleBeacon,
+    Bug::OneMatchIsEnough,
+    Bug::MajorityIsEnough,
+    Bug::HiddenState,
+    Bug::EvidenceOfAnother,
+];
+
+/// Bugs in what is declared: what is put for what.
+const DECLARED: [(&str, &str, &str); 3] = [
+    ("a gate that is only shown", "role = \"gate\"", "role = \"shown\""),
+    ("time that is only shown", "[tracks.service]\nrole = \"factor\"", SHOWN_SERVICE),
+    ("rates at which eight bits pass", RATES, "honest = 0.9\ncheat = 0.5"),
+];
+const SHOWN_SERVICE: &str = "[tracks.service]\nrole = \"shown\"";
+const RATES: &str = "honest = 0.999999\ncheat = 0.975";
+
+struct Bugged {
+    rule: Serve,
+    bug: Bug,
+    judged: Cell<usize>,
+    before: Cell<Option<Hotkey>>,
+}
 
 impl Bugged {
     fn spoil(&self, evidence: Evidence) -> Evidence {
-        match (self.1, evidence) {
+        match (self.bug, evidence) {
             (Bug::InvertedGuard, Evidence::Matches(bits)) => {
                 Evidence::Matches(bits.into_iter().map(|matched| !matched).collect())
             }
             (Bug::NoGuard, Evidence::Matches(bits)) => Evidence::Matches(vec![true; bits.len()]),
+            (Bug::OneMatchIsEnough, Evidence::Matches(bits)) => {
+                Evidence::Matches(vec![bits.contains(&true)])
+            }
+            (Bug::MajorityIsEnough, Evidence::Matches(bits)) => {
+                let matched = bits.iter().filter(|matched| **matched).count();
+                Evidence::Matches(vec![matched * 2 > bits.len()])
+            }
+            (Bug::HiddenState, Evidence::Score(_)) => {
+                self.judged.set(self.judged.get() + 1);
+                Evidence::Score(if self.judged.get() % 7 == 0 { Grade::ZERO } else { Grade::ONE })
+            }
             (Bug::NoClock, Evidence::Score(_)) => Evidence::Score(Grade::ONE),
             (_, evidence) => evidence,
         }
@@ -81,13 +134,13 @@ impl Rule for Bugged {
     type State = ();
 
     fn manifest(&self) -> &Manifest {
-        self.0.manifest()
+        self.rule.manifest()
     }
 
     fn draw(&self, prf: &mut Prf, subject: &Subject, state: &()) -> serve::ServeDraw {
         let mut stale = Prf::from_seed(0);
-        let prf = if matches!(self.1, Bug::StaleBeacon) { &mut stale } else { prf };
-        self.0.draw(prf, subject, state)
+        let prf = if matches!(self.bug, Bug::StaleBeacon) { &mut stale } else { prf };
+        self.rule.draw(prf, subject, state)
     }
 
     fn judge(
@@ -96,8 +149,20 @@ impl Rule for Bugged {
         measured: &[Measured<serve::Measurement>],
         state: &(),
     ) -> Result<Vec<Finding>, JudgeError> {
-        let findings = self.0.judge(draw, measured, state)?.into_iter();
-        Ok(findings.map(|one| Finding { evidence: self.spoil(one.evidence), ..one }).collect())
+        let findings = self.rule.judge(draw, measured, state)?.into_iter();
+        let whose = |hotkey: Hotkey| match self.bug {
+            Bug::EvidenceOfAnother => self.before.get().unwrap_or(hotkey),
+            _ => hotkey,
+        };
+        let spoilt = findings
+            .map(|one| Finding {
+                hotkey: whose(one.hotkey),
+                evidence: self.spoil(one.evidence),
+                ..one
+            })
+            .collect();
+        self.before.set(measured.first().map(|one| one.hotkey));
+        Ok(spoilt)
     }
 }
 
@@ -123,12 +188,30 @@ impl World<Bugged> for Serving {
 #[test]
 fn every_planted_bug_makes_the_arena_fail() {
     let cast: Cast = "honest:2,sybil:1x3,substitute:1".parse().unwrap();
-    let settings = Settings { epochs: 40, cast, validators: 1, seed: 1 };
-    for bug in [Bug::InvertedGuard, Bug::NoGuard, Bug::NoClock, Bug::StaleBeacon] {
-        let rule = Bugged(rule(), bug);
-        let mut world = Serving::new(&rule.0, 1);
+    let settings =
+        Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
+    for bug in BUGS {
+        let rule = Bugged { rule: rule(), bug, judged: Cell::default(), before: Cell::default() };
+        let mut world = Serving::new(&rule.rule, 1);
         let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
         let report = Report::new(rule.manifest(), &settings, &season);
         assert!(!report.holds(), "{bug:?} went unnoticed");
+    }
+}
+
+#[test]
+fn every_bug_in_what_is_declared_makes_the_arena_fail() {
+    let cast: Cast = "honest:2,sybil:1x3,substitute:1".parse().unwrap();
+    let settings =
+        Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
+    let text = include_str!("../../rules/serve/rule.toml");
+    for (name, right, wrong) in DECLARED {
+        assert!(text.contains(right), "{name}: the manifest has no `{right}`");
+        let manifest = Manifest::parse(&text.replacen(right, wrong, 1)).unwrap();
+        let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration()).unwrap();
+        let mut world = Serving::new(&rule, 1);
+        let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
+        let report = Report::new(rule.manifest(), &settings, &season);
+        assert!(!report.holds(), "{name} went unnoticed");
     }
 }

@@ -4,4 +4,5 @@ pub mod forecasting;
 pub mod forging;
 pub mod serving;
 pub mod table;
+pub mod texts;
 pub mod tuning;

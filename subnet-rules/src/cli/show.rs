@@ -6,7 +6,7 @@ use chain_metadata::Hotkey;
 use comfy_table::{Table, presets};
 use scoring::book::Worth;
 
-use crate::arena::Report;
+use crate::arena::{Report, Sweep};
 use crate::examiner::Settlement;
 
 /// Digits of an address that a table shows: enough to find it.
@@ -52,6 +52,36 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "{verdicts}")?;
     writeln!(out, "log digest {}", report.log_digest)
+}
+
+/// Every season of a sweep, and where the rule is safe.
+pub(super) fn sweep(sweep: &Sweep, out: &mut impl Write) -> io::Result<()> {
+    let (rule, epochs, seed) = (&sweep.rule, sweep.epochs, sweep.seed);
+    writeln!(out, "{rule}: {} seasons of {epochs} epochs, seed {seed}", sweep.points.len())?;
+    let mut seasons = table(&["kappa", "stake in league", "cheats", "they earned", "", "broken"]);
+    let kappa = |kappa: u16| format!("{:.2}", f64::from(kappa) / f64::from(u16::MAX));
+    for point in &sweep.points {
+        seasons.add_row([
+            kappa(point.hyperparameters.kappa),
+            format!("{:.2}", point.stake_in_league),
+            format!("{:.2}", point.cheats),
+            format!("{:.4}", point.earned_by_cheats),
+            if point.holds { "holds" } else { "BROKEN" }.to_owned(),
+            point.broken.join(", "),
+        ]);
+    }
+    writeln!(out, "{seasons}")?;
+    for region in &sweep.safe {
+        let kappa = kappa(region.hyperparameters.kappa);
+        match (region.stake_in_league, region.times) {
+            (Some(league), Some(times)) => writeln!(
+                out,
+                "kappa {kappa}: safe with up to {league:.2} of stake in league and {times} times the cheats"
+            )?,
+            _ => writeln!(out, "kappa {kappa}: safe nowhere in this sweep")?,
+        }
+    }
+    Ok(())
 }
 
 /// What a validator thinks of each miner, and why.

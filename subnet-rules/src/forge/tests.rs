@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::arena::worlds::forging::Forging;
-use crate::arena::{Report, Settings, play};
+use crate::arena::{Hyperparameters, Report, Settings, play};
 use crate::package::Package;
 
 fn rule() -> Forge {
@@ -11,7 +11,13 @@ fn rule() -> Forge {
 
 fn season(cast: &str, epochs: u64) -> Report {
     let (rule, seed) = (rule(), 3);
-    let settings = Settings { epochs, cast: cast.parse().unwrap(), validators: 2, seed };
+    let settings = Settings {
+        epochs,
+        cast: cast.parse().unwrap(),
+        validators: 2,
+        seed,
+        chain: Hyperparameters::default(),
+    };
     let mut world = Forging::new(&rule, seed);
     let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
     Report::new(rule.manifest(), &settings, &season)

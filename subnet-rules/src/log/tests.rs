@@ -1,6 +1,6 @@
 use super::*;
 use crate::arena::worlds::serving::{self, Serving};
-use crate::arena::{Settings, play};
+use crate::arena::{Hyperparameters, Settings, play};
 use crate::serve::Serve;
 
 fn rule() -> Serve {
@@ -10,7 +10,8 @@ fn rule() -> Serve {
 fn log() -> (Vec<String>, Digest) {
     let (rule, mut bytes) = (rule(), Vec::new());
     let cast = "honest:1,forger:1".parse().unwrap();
-    let settings = Settings { epochs: 3, cast, validators: 2, seed: 5 };
+    let settings =
+        Settings { epochs: 3, cast, validators: 2, seed: 5, chain: Hyperparameters::default() };
     let season = play(&rule, &mut Serving::new(&rule, 5), &settings, &mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
     (text.lines().map(str::to_owned).collect(), season.log)

@@ -175,6 +175,73 @@ fn unverified_is_not_passed() {
 }
 
 #[test]
+fn law_l2_single_canonical_bytes() {
+    // What is judged right is the text of the ids that were proven; there is no other field to send
+    // a second text in, and a text that does not end in its ids' cap is refused above.
+    let rule = rule();
+    let draw = checked_draw(&rule);
+    let proven = Answer { reference: Some("red cup".into()), ..answer("a cup", 9) };
+    assert_eq!(judged(&rule, &draw, proven.clone())[0].1, trials(0, 1));
+    let text = serde_json::to_value(Measurement::Answered(proven)).unwrap();
+    let fields: Vec<_> = text["answered"].as_object().unwrap().keys().cloned().collect();
+    let known = [
+        "checks",
+        "first_byte_us",
+        "model",
+        "reference",
+        "stopped",
+        "text",
+        "token_ids",
+        "total_us",
+    ];
+    assert_eq!(fields, known, "a new field must be the validator's own reading");
+}
+
+#[test]
+fn refusal_decays() {
+    let rule = rule();
+    let tracks = &rule.manifest().tracks;
+    let mut book = Book::default();
+    let good = Answer { reference: Some("red cup".into()), ..answer("red cup", 9) };
+    let checked = checked_draw(&rule);
+    for epoch in 1..=20 {
+        book.record(tracks, miner(), epoch, &judged(&rule, &checked, good.clone())).unwrap();
+    }
+    let before = book.assess(tracks, &miner(), 20).factors;
+    for epoch in 21..=40 {
+        let refused =
+            Measured { hotkey: miner(), measurement: Measurement::Unanswered(Fault::Refused) };
+        let findings = rule.judge(&checked, &[refused], &()).unwrap();
+        let findings: Vec<_> = findings.into_iter().map(|one| (one.track, one.evidence)).collect();
+        book.record(tracks, miner(), epoch, &findings).unwrap();
+    }
+    let after = book.assess(tracks, &miner(), 40).factors;
+    for track in ["quality", "service"] {
+        assert!(after[track].value < before[track].value / 1.5, "{track}: {before:?} {after:?}");
+    }
+}
+
+#[test]
+fn short_answers_win_no_race() {
+    let rule = rule();
+    let service =
+        |tokens, total_us| rule.params().service(&Answer { total_us, ..answer("ann", tokens) });
+    // Allowed: 2000 ms + 100 ms a token, and faster than allowed is worth no more.
+    assert_eq!(service(1, 10), service(40, 5_000_000));
+    assert!(service(1, 5_000_000) < service(40, 5_000_000));
+}
+
+#[test]
+fn self_reported_numbers_never_score() {
+    // `Claimed` cannot be read without a check: the named model is compared, and no other claim is.
+    let rule = rule();
+    let claims = Claimed::new("named-model:f32 at 9000 tokens a second".to_owned());
+    let boasting = Answer { model: claims, ..answer("ann", 3) };
+    let findings = judged(&rule, &open_draw(&rule), boasting);
+    assert_eq!(findings, [("service".to_owned(), Evidence::Score(Grade::ZERO))]);
+}
+
+#[test]
 fn naming_another_model_changes_the_digest() {
     let calibration = rule().params().calibration.clone();
     let other = Serve::shipped("other:f32", &calibration).unwrap();

@@ -2,7 +2,7 @@ use scoring::evidence::Evidence;
 
 use super::*;
 use crate::arena::worlds::forecasting::Forecasting;
-use crate::arena::{Report, Season, Settings, play};
+use crate::arena::{Hyperparameters, Report, Season, Settings, play};
 use crate::digest::Digest;
 use crate::package::Package;
 use crate::sealed::Opening;
@@ -13,7 +13,13 @@ fn rule() -> Topic {
 
 fn season(cast: &str, epochs: u64) -> (Season, Report) {
     let (rule, seed) = (rule(), 11);
-    let settings = Settings { epochs, cast: cast.parse().unwrap(), validators: 2, seed };
+    let settings = Settings {
+        epochs,
+        cast: cast.parse().unwrap(),
+        validators: 2,
+        seed,
+        chain: Hyperparameters::default(),
+    };
     let season = play(&rule, &mut Forecasting::new(seed), &settings, std::io::sink()).unwrap();
     let report = Report::new(rule.manifest(), &settings, &season);
     (season, report)
@@ -47,7 +53,13 @@ fn three_identities_on_the_data_of_one_earn_no_more_than_one() {
 #[test]
 fn the_whole_cast_breaks_no_bound() {
     let cast = "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:1,poison:1,colluder:1";
-    let settings = Settings { epochs: 40, cast: cast.parse().unwrap(), validators: 3, seed: 5 };
+    let settings = Settings {
+        epochs: 40,
+        cast: cast.parse().unwrap(),
+        validators: 3,
+        seed: 5,
+        chain: Hyperparameters::default(),
+    };
     let rule = rule();
     let season = play(&rule, &mut Forecasting::new(5), &settings, std::io::sink()).unwrap();
     let report = Report::new(rule.manifest(), &settings, &season);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::arena::worlds::tuning::Tuning;
-use crate::arena::{Report, Settings, play};
+use crate::arena::{Hyperparameters, Report, Settings, play};
 use crate::package::Package;
 
 fn rule() -> Tune {
@@ -140,7 +140,13 @@ fn a_known_copy_has_no_case_after_its_original_left() {
 
 fn season(cast: &str, epochs: u64, seed: u64) -> Report {
     let rule = rule();
-    let settings = Settings { epochs, cast: cast.parse().unwrap(), validators: 2, seed };
+    let settings = Settings {
+        epochs,
+        cast: cast.parse().unwrap(),
+        validators: 2,
+        seed,
+        chain: Hyperparameters::default(),
+    };
     let season = play(&rule, &mut Tuning::new(seed), &settings, std::io::sink()).unwrap();
     Report::new(rule.manifest(), &settings, &season)
 }
@@ -155,7 +161,13 @@ fn clones_earn_le_5pct() {
 #[test]
 fn the_whole_cast_breaks_no_bound() {
     let cast = "honest:4,lazy:1,copier:2,sybil:2x3,forger:1,substitute:1,poison:1,colluder:1";
-    let settings = Settings { epochs: 30, cast: cast.parse().unwrap(), validators: 3, seed: 3 };
+    let settings = Settings {
+        epochs: 30,
+        cast: cast.parse().unwrap(),
+        validators: 3,
+        seed: 3,
+        chain: Hyperparameters::default(),
+    };
     let rule = rule();
     let season = play(&rule, &mut Tuning::new(3), &settings, std::io::sink()).unwrap();
     let report = Report::new(rule.manifest(), &settings, &season);
