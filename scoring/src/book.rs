@@ -38,7 +38,7 @@ pub struct Track {
 }
 
 /// The tracks of a rule by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tracks(BTreeMap<String, Track>);
 

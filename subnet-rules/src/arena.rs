@@ -11,6 +11,7 @@
 //! Nothing in it sets a verdict, a rate or a score.
 
 mod cast;
+mod compose;
 mod laws;
 mod report;
 mod season;
@@ -19,6 +20,7 @@ mod sweep;
 pub mod worlds;
 
 pub use cast::{Cast, CastError, Group, Identity, Kind};
+pub use compose::{Part, compose};
 pub use laws::Law;
 pub use report::{Actor, BoundCheck, Report};
 pub use season::{ArenaError, Moment, Season, Settings, World, play};

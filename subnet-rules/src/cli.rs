@@ -14,7 +14,7 @@ use clap::Subcommand;
 use crate::arena::worlds::texts::Actor;
 use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep};
 use crate::audit;
-use crate::manifest::RuleName;
+use crate::manifest::{Code, RuleName};
 use crate::native::{self, NativeError, Rehearsal};
 use crate::package::{self, Package, PackageError};
 use crate::star::{self, HostError, Mistake, Program, StarError};
@@ -211,6 +211,11 @@ fn actor(text: &str) -> Result<(Kind, PathBuf), String> {
 
 fn arena(args: &ArenaArgs, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let package = Package::find(&args.rule.rule)?;
+    if let (Code::Compose(_), Some(_)) = (&package.manifest.code, &args.log) {
+        anyhow::bail!(
+            "a composed rule has no log of its own: rehearse the rule of a class by its name"
+        );
+    }
     let settings = Settings {
         epochs: args.epochs,
         cast: args.cast.clone(),

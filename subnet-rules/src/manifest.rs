@@ -18,6 +18,7 @@
 //!
 //! The digest is taken over the values, not over the text: comments and spacing change nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use scoring::book::{Tracks, TracksError};
@@ -80,6 +81,9 @@ pub enum Code {
     Native(RuleName),
     /// In `rule.star` beside the manifest.
     Starlark,
+    /// In the shipped rules named here, one for each class. A class is a mechanism of the subnet, with
+    /// weights and a Yuma of its own, and the emission that the quota gives it.
+    Compose(BTreeMap<String, RuleName>),
 }
 
 /// How standings are paid.
@@ -126,7 +130,8 @@ pub struct Manifest {
     pub version: u32,
     /// Where the verbs are.
     pub code: Code,
-    /// Lines of evidence and what they do.
+    /// Lines of evidence and what they do; none where other rules are composed.
+    #[serde(default)]
     pub tracks: Tracks,
     /// How it is paid.
     pub pay: Pay,
@@ -173,6 +178,9 @@ pub enum ManifestError {
         /// Which bound.
         index: usize,
     },
+    /// A composition that makes no sense.
+    #[error("rule.toml: {0}")]
+    Composition(&'static str),
     /// Parameters that the rule does not take.
     #[error("rule.toml: [params]: {source}")]
     Params {
@@ -194,8 +202,8 @@ impl Manifest {
 
     /// Whether every value makes sense; for manifests that were changed in memory.
     pub fn check(&self) -> Result<(), ManifestError> {
-        self.tracks.check()?;
         self.pay.shape.check()?;
+        self.composition()?;
         share("pay.burn.always", self.pay.burn.always)?;
         for (index, bound) in self.bounds.iter().enumerate() {
             if bound.actor.is_some() == bound.figure.is_some() {
@@ -210,6 +218,26 @@ impl Manifest {
             }
         }
         finite("params", &toml::Value::Table(self.params.clone()))
+    }
+
+    /// A quota goes with a composition of the same classes, and tracks with everything else.
+    fn composition(&self) -> Result<(), ManifestError> {
+        let Code::Compose(parts) = &self.code else {
+            return match self.pay.shape {
+                Shape::Quota { .. } => Err(ManifestError::Composition("a quota composes rules")),
+                _ => Ok(self.tracks.check()?),
+            };
+        };
+        let Shape::Quota { classes } = &self.pay.shape else {
+            return Err(ManifestError::Composition("composed rules are paid by a quota"));
+        };
+        if !classes.keys().eq(parts.keys()) {
+            return Err(ManifestError::Composition("quota and composition name the same classes"));
+        }
+        if self.tracks.iter().next().is_some() {
+            return Err(ManifestError::Composition("the tracks are those of the composed rules"));
+        }
+        Ok(())
     }
 
     /// The rule's own parameters as its type.

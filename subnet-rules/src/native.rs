@@ -1,5 +1,6 @@
 //! What the commands dispatch on: rules written in this program, by name, and rules in Starlark.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 
 use crate::arena::worlds::forecasting::Forecasting;
@@ -7,12 +8,12 @@ use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
 use crate::arena::worlds::texts::{Actor, Texts};
 use crate::arena::worlds::tuning::Tuning;
-use crate::arena::{ArenaError, Report, Settings, World, play};
+use crate::arena::{ArenaError, Part, Report, Season, Settings, World, compose, play};
 use crate::cases::{self, CaseError};
 use crate::forge::{Forge, ForgeError};
 use crate::log::{self, ReplayError, Replayed};
 use crate::manifest::{Code, Manifest, RuleName};
-use crate::package::{Package, Trials};
+use crate::package::{Package, PackageError, Trials};
 use crate::rule::Rule;
 use crate::serve::{Serve, ServeError};
 use crate::star::{HostError, Limits, Program, Star, StarError};
@@ -50,6 +51,12 @@ pub enum NativeError {
     /// A golden case comes out otherwise.
     #[error("cases.json: {0}")]
     Case(#[from] CaseError),
+    /// A class's rule has no season of its own that could be put together with others.
+    #[error("`{0}` cannot be a class of a quota: rules written in this program can")]
+    Part(String),
+    /// A composed rule that does not ship.
+    #[error(transparent)]
+    Package(#[from] PackageError),
     /// A season failed.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -79,13 +86,37 @@ pub fn rehearse(
 ) -> Result<Report, NativeError> {
     let mut report = match &package.manifest.code {
         Code::Starlark => starlark_season(package, rehearsal, log)?,
+        Code::Compose(_) if !rehearsal.actors.is_empty() => {
+            return Err(NativeError::Actors(package.manifest.name.to_string()));
+        }
+        Code::Compose(parts) => composed(&package.manifest, parts, rehearsal.settings)?,
         Code::Native(name) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(name.to_string()));
         }
-        Code::Native(name) => native_season(name, &package.manifest, rehearsal.settings, log)?,
+        Code::Native(name) => {
+            native_season(name, &package.manifest, rehearsal.settings, log)?.1
+        }
     };
     report.digest = package.digest();
     Ok(report)
+}
+
+/// Plays each class of a composition by its own rule.
+fn composed(
+    manifest: &Manifest,
+    parts: &BTreeMap<String, RuleName>,
+    settings: &Settings,
+) -> Result<Report, NativeError> {
+    let part = |(class, rule): (&String, &RuleName)| {
+        let manifest = Package::shipped(rule.as_str())?.manifest;
+        let Code::Native(name) = &manifest.code else {
+            return Err(NativeError::Part(rule.to_string()));
+        };
+        let (season, report) = native_season(name, &manifest, settings, std::io::sink())?;
+        Ok(Part { class: class.clone(), season, report })
+    };
+    let parts = parts.iter().map(part).collect::<Result<Vec<_>, NativeError>>()?;
+    Ok(compose(manifest, settings, &parts))
 }
 
 fn native_season(
@@ -93,7 +124,7 @@ fn native_season(
     manifest: &Manifest,
     settings: &Settings,
     log: impl Write,
-) -> Result<Report, NativeError> {
+) -> Result<(Season, Report), NativeError> {
     let manifest = manifest.clone();
     Ok(match name.as_str() {
         "serve" => {
@@ -120,7 +151,7 @@ fn starlark_season(
     let Rehearsal { settings, trials, actors, program } = rehearsal;
     let rule = Star::start(package, program, Limits::default())?;
     let mut world = Texts::start(program, trials.cast.as_deref(), actors, settings.seed)?;
-    let report = season(&rule, &mut world, settings, log)?;
+    let (_, report) = season(&rule, &mut world, settings, log)?;
     match world.mistake() {
         Some(mistake) => Err(mistake.into()),
         None => Ok(report),
@@ -132,9 +163,10 @@ fn season<R: Rule, W: World<R>>(
     world: &mut W,
     settings: &Settings,
     log: impl Write,
-) -> Result<Report, ArenaError> {
+) -> Result<(Season, Report), ArenaError> {
     let season = play(rule, world, settings, log)?;
-    Ok(Report::new(rule.manifest(), settings, &season))
+    let report = Report::new(rule.manifest(), settings, &season);
+    Ok((season, report))
 }
 
 /// Recomputes a log by the rule it names; `open` opens the log, twice.
@@ -155,6 +187,7 @@ fn replayed(
     let manifest = package.manifest.clone();
     Ok(match &package.manifest.code {
         Code::Starlark => log::replay(&Star::start(package, program, Limits::default())?, log)?,
+        Code::Compose(_) => return Err(NativeError::Part(manifest.name.to_string())),
         Code::Native(name) => match name.as_str() {
             "serve" => log::replay(&Serve::new(manifest)?, log)?,
             "forge" => log::replay(&Forge::new(manifest)?, log)?,
@@ -171,6 +204,17 @@ pub fn check(package: &Package, trials: &Trials, program: &Program) -> Result<us
     let (manifest, cases) = (package.manifest.clone(), trials.cases.as_deref());
     Ok(match &package.manifest.code {
         Code::Starlark => cases::check(&Star::start(package, program, Limits::default())?, cases)?,
+        Code::Compose(parts) => {
+            let mut count = 0;
+            for rule in parts.values() {
+                let part = Package::shipped(rule.as_str())?;
+                if !matches!(part.manifest.code, Code::Native(_)) {
+                    return Err(NativeError::Part(rule.to_string()));
+                }
+                count += check(&part, &Package::shipped_trials(rule.as_str())?, program)?;
+            }
+            count
+        }
         Code::Native(name) => match name.as_str() {
             "serve" => {
                 let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;

@@ -37,6 +37,7 @@ macro_rules! shipped {
 const SHIPPED: &[Shipped] = &[
     shipped!("forge": "rule.toml", "README.md"),
     shipped!("ledger": "rule.toml", "rule.star", "cast.star", "cases.json", "README.md"),
+    shipped!("quota": "rule.toml", "README.md"),
     shipped!("serve": "rule.toml", "README.md"),
     shipped!("topic": "rule.toml", "README.md"),
     shipped!("tune": "rule.toml", "README.md"),
@@ -132,6 +133,11 @@ impl Package {
         if folder.is_dir() {
             return Self::open(folder);
         }
+        Self::shipped(name)
+    }
+
+    /// The rule of that name that ships in this program, whatever folders there are.
+    pub fn shipped(name: &str) -> Result<Self, PackageError> {
         let shipped = Shipped::find(name)?;
         let text = shipped.file(MANIFEST).unwrap_or_default();
         let source = shipped.file(SOURCE).map(str::to_owned);
@@ -142,8 +148,7 @@ impl Package {
     pub fn trials(name: &str) -> Result<Trials, PackageError> {
         let folder = Path::new(name);
         if !folder.is_dir() {
-            let file = |file| Ok(Shipped::find(name)?.file(file).map(str::to_owned));
-            return Ok(Trials { cast: file(CAST)?, cases: file(CASES)? });
+            return Self::shipped_trials(name);
         }
         let file = |file| {
             let path = folder.join(file);
@@ -151,6 +156,13 @@ impl Package {
             fs::symlink_metadata(&path).ok().map(|_| read(&path, SOURCE_MAX)).transpose()
         };
         Ok(Trials { cast: file(CAST)?, cases: file(CASES)? })
+    }
+
+    /// What the shipped rule of that name is tried with.
+    pub fn shipped_trials(name: &str) -> Result<Trials, PackageError> {
+        let shipped = Shipped::find(name)?;
+        let file = |file| shipped.file(file).map(str::to_owned);
+        Ok(Trials { cast: file(CAST), cases: file(CASES) })
     }
 
     /// Writes a new folder `name` with the files of a shipped rule, under the new name.
@@ -174,15 +186,25 @@ impl Package {
         let path = folder.join(MANIFEST);
         let manifest = parse(&read(&path, MANIFEST_MAX)?, &path)?;
         let source = match manifest.code {
-            Code::Native(_) => None,
+            Code::Native(_) | Code::Compose(_) => None,
             Code::Starlark => Some(read(&folder.join(SOURCE), SOURCE_MAX)?),
         };
         Ok(Self { manifest, source })
     }
 
     /// What validators adopt a rule by: manifest and source, without comments in the manifest and
-    /// without the README.
+    /// without the README; of a composition also the composed rules.
     pub fn digest(&self) -> Digest {
+        if let Code::Compose(parts) = &self.manifest.code {
+            // A name that does not ship is refused by `check`; it has no digest to add.
+            let shipped = |rule: &RuleName| Self::shipped(rule.as_str()).ok();
+            let parts: Vec<_> = parts.values().filter_map(shipped).collect();
+            let digests: Vec<_> = parts.iter().map(|part| part.manifest.digest().0).collect();
+            let canonical = self.manifest.canonical();
+            let all = std::iter::once(canonical.as_bytes());
+            let all: Vec<_> = all.chain(digests.iter().map(<[u8; 32]>::as_slice)).collect();
+            return Digest::of("ganglion/rule/1", &all);
+        }
         match &self.source {
             None => self.manifest.digest(),
             Some(source) => {

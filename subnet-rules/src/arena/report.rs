@@ -13,6 +13,11 @@ use crate::manifest::{Bound, Manifest};
 /// Epochs at the beginning whose pay does not count towards shares: nobody is known yet, and whoever
 /// is known first gets everything. A tenth of the season, at most this many.
 const WARM_UP_MAX: usize = 10;
+/// How many epochs do not count, of so many.
+pub(super) fn warm_up(epochs: usize) -> usize {
+    (epochs / 10).min(WARM_UP_MAX)
+}
+
 /// Actor name in bounds for all kinds that cheat, together.
 const CHEATS: &str = "cheats";
 
@@ -81,7 +86,7 @@ pub(super) struct Earned {
 
 impl Earned {
     fn of(season: &Season, cast: &Cast) -> Self {
-        let warm_up = (season.incentive.len() / 10).min(WARM_UP_MAX);
+        let warm_up = warm_up(season.incentive.len());
         let mut sums = vec![0.0; season.identities.len()];
         for epoch in season.incentive.iter().skip(warm_up) {
             sums.iter_mut().zip(epoch).for_each(|(sum, share)| *sum += share);
@@ -151,6 +156,19 @@ impl Report {
             laws: laws::check(season, &earned),
             log_digest: season.log,
             plots: html::Plots::of(season),
+        }
+    }
+
+    /// Takes in what a class of this rule was held to: its bounds, and the laws it broke.
+    pub(super) fn absorb(&mut self, class: &str, part: &Self) {
+        let named = |bound: &BoundCheck| BoundCheck {
+            name: format!("{class}: {}", bound.name),
+            ..bound.clone()
+        };
+        self.bounds.extend(part.bounds.iter().map(named));
+        for (law, of_part) in self.laws.iter_mut().zip(&part.laws).filter(|(_, one)| !one.holds) {
+            law.holds = false;
+            law.detail = format!("{}; {class}: {}", law.detail, of_part.detail);
         }
     }
 

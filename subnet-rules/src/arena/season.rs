@@ -119,7 +119,7 @@ pub struct Season {
     /// Units of work spent on judging and on answering.
     pub work: (u64, u64),
     /// The rule's own figures, from the first validator's state after the last epoch.
-    pub figures: Vec<(&'static str, f64)>,
+    pub figures: Vec<(String, f64)>,
     /// Kinds in the cast that can do nothing of their own against this rule, and why.
     pub inapplicable: Vec<(Kind, &'static str)>,
     /// Digest of the log.
@@ -142,7 +142,9 @@ pub fn play<R: Rule, W: World<R>>(
         stage.settle(epoch)?;
     }
     stage.season.work = world.work();
-    stage.season.figures = rule.figures(stage.examiners[0].state());
+    let figures = rule.figures(stage.examiners[0].state());
+    stage.season.figures =
+        figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     stage.season.inapplicable =
         settings.cast.kinds().filter_map(|kind| Some((kind, world.inapplicable(kind)?))).collect();
     stage.season.log = stage.recorder.head();

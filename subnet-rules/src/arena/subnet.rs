@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Blocks between epochs.
 pub(super) const TEMPO: u16 = 360;
 /// Alpha rao that an epoch emits: one alpha a block.
-const EMISSION: u64 = 1_000_000_000 * (TEMPO as u64 + 1);
+pub(super) const EMISSION: u64 = 1_000_000_000 * (TEMPO as u64 + 1);
 /// The owner's cut of it, of `u16::MAX`: 18 %.
 const OWNER_CUT: u16 = 11_796;
 /// Stake of each validator, rao.
