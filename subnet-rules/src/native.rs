@@ -93,9 +93,7 @@ pub fn rehearse(
         Code::Native(name) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(name.to_string()));
         }
-        Code::Native(name) => {
-            native_season(name, &package.manifest, rehearsal.settings, log)?.1
-        }
+        Code::Native(name) => native_season(name, &package.manifest, rehearsal.settings, log)?.1,
     };
     report.digest = package.digest();
     Ok(report)

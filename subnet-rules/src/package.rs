@@ -35,12 +35,12 @@ macro_rules! shipped {
 
 /// All of them.
 const SHIPPED: &[Shipped] = &[
-    shipped!("forge": "rule.toml", "README.md"),
+    shipped!("forge": "rule.toml", "cases.json", "README.md"),
     shipped!("ledger": "rule.toml", "rule.star", "cast.star", "cases.json", "README.md"),
     shipped!("quota": "rule.toml", "README.md"),
     shipped!("serve": "rule.toml", "README.md"),
-    shipped!("topic": "rule.toml", "README.md"),
-    shipped!("tune": "rule.toml", "README.md"),
+    shipped!("topic": "rule.toml", "cases.json", "README.md"),
+    shipped!("tune": "rule.toml", "cases.json", "README.md"),
 ];
 
 impl Shipped {

@@ -130,7 +130,7 @@ fn worth(parts: &[Part], epoch: usize, miners: usize) -> Vec<f64> {
     (0..miners).map(of).collect()
 }
 
-/// What each class's miners got of all emission in the epochs that count.
+/// What each class's miners got of all emission in the epochs that count and in which it paid anybody.
 fn figures(parts: &[Part], amounts: &[u64]) -> Vec<(String, f64)> {
     let total: u64 = amounts.iter().sum();
     let of = |(part, amount): (&Part, &u64)| {
@@ -138,6 +138,10 @@ fn figures(parts: &[Part], amounts: &[u64]) -> Vec<(String, f64)> {
         let (mut paid, mut all) = (0.0, 0.0);
         for (row, burned) in epochs.skip(warm_up(part.season.incentive.len())) {
             let sum: f64 = row.iter().sum();
+            if sum <= 0.0 {
+                // Nobody earned anything yet: burned, and no other class's.
+                continue;
+            }
             paid += sum;
             all += sum + burned;
         }
@@ -170,12 +174,18 @@ mod tests {
     fn each_class_gets_its_quota_and_the_rest_is_burned() {
         let package = Package::shipped("quota").unwrap();
         let cast = "honest:4,lazy:1,copier:1,forger:1".parse().unwrap();
-        let settings = Settings { epochs: 40, cast, validators: 2, seed: 3, chain: Hyperparameters::default() };
+        let settings = Settings {
+            epochs: 40,
+            cast,
+            validators: 2,
+            seed: 3,
+            chain: Hyperparameters::default(),
+        };
         let rehearsal = Rehearsal {
             settings: &settings,
             trials: &Trials::default(),
             actors: &[],
-            program: &Program::this().unwrap(),
+            program: &Program::new("unused", &[]),
         };
         let report = native::rehearse(&package, &rehearsal, std::io::sink()).unwrap();
         assert!(report.holds(), "{report:#?}");
