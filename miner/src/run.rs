@@ -103,6 +103,8 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         tasks.spawn(serving);
     }
     let gate = gate(&keypair, Arc::clone(&roster), &state)?;
+    let counters = Arc::clone(&gate.1);
+    health.metrics.append(move |text| counters.render(text));
     let guarded = service.router().merge(surface.clone().router());
     let router = gate.0.guard(guarded).merge(surface.open());
     let limits = wire::server::Limits::default();

@@ -4,7 +4,7 @@
 //! address can become a label.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -67,7 +67,19 @@ pub type Label = (&'static str, &'static str);
 
 /// Counters and gauges in Prometheus' text format.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<Key, Series>>>);
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    series: Mutex<BTreeMap<Key, Series>>,
+    others: Mutex<Vec<Box<dyn Fn(&mut String) + Send + Sync>>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("series", &self.series).finish_non_exhaustive()
+    }
+}
 
 /// A series: its name and its labels.
 type Key = (&'static str, Vec<Label>);
@@ -81,7 +93,7 @@ enum Series {
 impl Metrics {
     /// Adds `by` to the counter `name`.
     pub fn count(&self, name: &'static str, labels: &[Label], by: u64) {
-        let mut series = self.0.lock();
+        let mut series = self.0.series.lock();
         let entry = series.entry((name, labels.to_vec())).or_insert(Series::Counter(0));
         if let Series::Counter(total) = entry {
             *total = total.saturating_add(by);
@@ -90,22 +102,28 @@ impl Metrics {
 
     /// Sets the gauge `name`.
     pub fn set(&self, name: &'static str, labels: &[Label], value: f64) {
-        self.0.lock().insert((name, labels.to_vec()), Series::Gauge(value));
+        self.0.series.lock().insert((name, labels.to_vec()), Series::Gauge(value));
     }
 
     /// The value of a counter; 0 when it was never counted.
     pub fn counted(&self, name: &'static str, labels: &[Label]) -> u64 {
-        match self.0.lock().get(&(name, labels.to_vec())) {
+        match self.0.series.lock().get(&(name, labels.to_vec())) {
             Some(Series::Counter(total)) => *total,
             _ => 0,
         }
+    }
+
+    /// Appends what `other` writes, in the same format, to every rendering: for parts that keep
+    /// counters of their own.
+    pub fn append(&self, other: impl Fn(&mut String) + Send + Sync + 'static) {
+        self.0.others.lock().push(Box::new(other));
     }
 
     /// Every series, in Prometheus' text format 0.0.4.
     pub fn render(&self) -> String {
         let mut text = String::new();
         let mut family = "";
-        for ((name, labels), series) in &*self.0.lock() {
+        for ((name, labels), series) in &*self.0.series.lock() {
             if *name != family {
                 let kind = match series {
                     Series::Counter(_) => "counter",
@@ -128,6 +146,9 @@ impl Metrics {
                     Series::Gauge(value) => format!("{name}{labels} {value}"),
                 },
             );
+        }
+        for other in &*self.0.others.lock() {
+            other(&mut text);
         }
         text
     }
@@ -251,6 +272,17 @@ mod tests {
             "# TYPE metagraph_age_blocks gauge\nmetagraph_age_blocks 3\n\
              # TYPE requests_total counter\nrequests_total{code=\"200\"} 2\n\
              requests_total{code=\"429\"} 1\n"
+        );
+    }
+
+    #[test]
+    fn a_part_with_counters_of_its_own_is_rendered_after_the_others() {
+        let metrics = Metrics::default();
+        metrics.append(|text| text.push_str("own_total 7\n"));
+        metrics.count("requests_total", &[], 1);
+        assert_eq!(
+            metrics.render(),
+            "# TYPE requests_total counter\nrequests_total 1\nown_total 7\n"
         );
     }
 
