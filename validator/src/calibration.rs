@@ -71,15 +71,23 @@ async fn passes(
     let done = queued(|| engine.generate(job.clone())).await?;
     Ok(grammar::grade(&task.answer, &done.text))
 }
-/// The calibration of the engine's model: read from `dir`, where an earlier run left it, or
-/// measured and left there.
+/// The table that ships for the engine's model, or else one measured now.
+pub async fn known_or_measured(engine: &Engine) -> Result<Calibration, EngineError> {
+    match Calibration::known(&engine.model_id().to_string()) {
+        Some(known) => Ok(known),
+        None => measure(engine).await,
+    }
+}
+
+/// The calibration of the engine's model: the one that ships, or read from `dir`, where an earlier
+/// run left it, or measured and left there.
 pub async fn of(engine: &Engine, dir: &Path) -> Result<Calibration, EngineError> {
     let name = engine.model_id().to_string().replace(':', "-");
     let path = dir.join(format!("calibration-{name}.json"));
     if let Some(known) = read(&path) {
         return Ok(known);
     }
-    let measured = measure(engine).await?;
+    let measured = known_or_measured(engine).await?;
     if let Err(error) = write(&path, &measured) {
         tracing::warn!(%error, path = %path.display(), "the calibration is not kept");
     }

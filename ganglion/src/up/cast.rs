@@ -7,7 +7,7 @@ use std::{
 
 use inference::{Engine, EngineOptions};
 use neuron::{ChainSettings, HealthSettings, ModelSettings, Shutdown, WalletSettings};
-use subnet_rules::serve::Calibration;
+use subnet_rules::serve::{Calibration, Wording};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
@@ -19,9 +19,15 @@ use super::{
 /// Blocks between two rounds of questions: several rounds fit in an epoch.
 const ROUND_EVERY_BLOCKS: u64 = 8;
 
-/// Questions to each miner in a round: a pass of the identity gate takes about 57 answers, so that
-/// an epoch is enough.
-const TASKS: usize = 16;
+/// Questions to each miner in a round. A pass of the identity gate takes about 57 short answers of
+/// the tiny model, so that an epoch is enough; a general model's longer ones prove as much in a
+/// third of that, and take their time.
+const fn tasks(wording: Wording) -> usize {
+    match wording {
+        Wording::Plain => 16,
+        Wording::Shown => 4,
+    }
+}
 
 /// Everybody who plays, until told to stop.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ impl Cast {
         engine: &Arc<Engine>,
         shutdown: &Shutdown,
     ) -> Result<Self, UpError> {
-        let calibration = validator::calibration::measure(engine).await?;
+        let calibration = validator::calibration::known_or_measured(engine).await?;
         let mut cast =
             Self { tasks: JoinSet::new(), statuses: Vec::new(), shutdown: shutdown.child_token() };
         for player in &stage.players {
@@ -104,7 +110,7 @@ impl Cast {
             state: validator::State { dir: stage.state(&player.name) },
             rounds: validator::Rounds {
                 every_blocks: ROUND_EVERY_BLOCKS,
-                tasks: TASKS,
+                tasks: tasks(calibration.wording),
                 ..validator::Rounds::default()
             },
             weights: validator::WeightSettings::default(),

@@ -71,7 +71,31 @@ pub enum CalibrationError {
     },
 }
 
+/// Tables of well-known models.
+const KNOWN: &str = include_str!("../../rules/serve/calibrations.toml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    known: Vec<Table>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    model: String,
+    calibration: Calibration,
+}
+
 impl Calibration {
+    /// The table that ships for `model` (the full text of its id), where there is one: minutes that
+    /// nobody has to wait.
+    pub fn known(model: &str) -> Option<Self> {
+        // A file that does not parse is a bug that a test finds; here it is a model not known.
+        let tables: Tables = toml::from_str(KNOWN).ok()?;
+        tables.known.into_iter().find(|table| table.model == model).map(|table| table.calibration)
+    }
+
     /// Asks `asked` questions in each cell and counts what `passes` says about each: the questions of
     /// a seed, so that two calibrations of one model agree.
     pub fn measure(asked: u32, seed: u64, mut passes: impl FnMut(&Task) -> bool) -> Self {
@@ -185,6 +209,17 @@ mod tests {
     fn a_model_that_answers_nothing_is_refused_with_its_best_rate() {
         let table = table(&[(Family::Copy, [2, 1, 0, 0, 0, 0])]);
         assert_eq!(table.cells(), Err(CalibrationError::TooHard { best: 20.0 }));
+    }
+
+    #[test]
+    fn every_table_that_ships_names_a_model_and_has_questions_worth_asking() {
+        let tables: Tables = toml::from_str(KNOWN).unwrap();
+        assert!(!tables.known.is_empty());
+        for Table { model, calibration } in tables.known {
+            assert!(!calibration.cells().unwrap().is_empty(), "{model}");
+            assert_eq!(Calibration::known(&model), Some(calibration));
+        }
+        assert_eq!(Calibration::known("none:f32"), None);
     }
 
     #[test]
