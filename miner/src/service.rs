@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Json;
 use axum::{Router, routing::post};
-use inference::{Engine, EngineError, Finish, Job, Prompt, Sampling};
+use chain::Keypair;
+use inference::evidence::{Answer, Sampler};
+use inference::{Completion, Engine, EngineError, Finish, Job, ModelId, Prompt, Sampling};
 use neuron::Metrics;
 use wire::generate::{self, GenerateReply, GenerateRequest};
 use wire::{Caller, Code, Refusal};
@@ -28,7 +30,9 @@ pub(crate) const REQUESTS: &str = "ganglion_miner_requests_total";
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
     /// The id announced: the engine's own, unless this is a rehearsal.
-    pub(crate) announced: Arc<str>,
+    pub(crate) announced: ModelId,
+    /// Signs evidence.
+    pub(crate) keypair: Keypair,
     pub(crate) behaviour: Behaviour,
     pub(crate) slots: Slots,
     pub(crate) metrics: Metrics,
@@ -41,8 +45,8 @@ impl Service {
     }
 
     async fn generate(&self, caller: &Caller) -> Result<GenerateReply, Refusal> {
-        let request: GenerateRequest = caller.message()?;
-        if request.model.as_deref().is_some_and(|asked| asked != &*self.announced) {
+        let mut request: GenerateRequest = caller.message()?;
+        if request.model.take().is_some_and(|asked| asked != self.announced.to_string()) {
             return Err(Refusal(Code::BadMessage));
         }
         let _slot = self.slots.take(caller.hotkey()).ok_or(Refusal(Code::TooMany))?;
@@ -55,12 +59,21 @@ impl Service {
     async fn complete(&self, request: GenerateRequest) -> Result<GenerateReply, Refusal> {
         let sampling = Sampling::new(request.temperature, request.seed)
             .map_err(|_| Refusal(Code::BadMessage))?;
+        let prompt = Prompt::Text(request.prompt);
+        let prompt_ids = self.engine.tokens(&prompt).map_err(|error| refusal(&error))?;
         let job = Job {
             deadline: Some(DEADLINE),
-            ..Job::new(Prompt::Text(request.prompt), request.max_tokens, sampling)
+            sketch: request.evidence,
+            ..Job::new(prompt_ids.clone(), request.max_tokens, sampling)
         };
         let done = self.engine.generate(job).await.map_err(|error| refusal(&error))?;
+        let evidence = if request.evidence {
+            Some(self.evidence(&sampling, prompt_ids, &done)?)
+        } else {
+            None
+        };
         Ok(GenerateReply {
+            evidence,
             model: self.announced.to_string(),
             token_ids: done.token_ids,
             text: done.text,
@@ -70,6 +83,27 @@ impl Service {
             },
             prompt_tokens: done.prompt_tokens,
         })
+    }
+
+    /// The answer with what an auditor needs, signed by the miner's hotkey.
+    fn evidence(
+        &self,
+        sampling: &Sampling,
+        prompt_ids: Vec<u32>,
+        done: &Completion,
+    ) -> Result<serde_json::Value, Refusal> {
+        let (temperature, seed) = (sampling.temperature(), sampling.seed());
+        let sampler = Sampler::Seeded { temperature, seed, binding: None };
+        let answer = Answer::record(self.announced, sampler, prompt_ids, done);
+        let key = *self.keypair.hotkey().as_bytes();
+        answer
+            .map(|answer| answer.signed_by(key, |bytes| self.keypair.sign(bytes)))
+            .map_err(|error| error.to_string())
+            .and_then(|answer| serde_json::to_value(answer).map_err(|error| error.to_string()))
+            .map_err(|error| {
+                tracing::error!(error, "no evidence could be recorded");
+                Refusal(Code::NotReady)
+            })
     }
 
     /// The same tokens for every prompt, ended as the model would end them.
@@ -85,6 +119,7 @@ impl Service {
             text: LAZY_ANSWER.to_owned(),
             finish: generate::Finish::Stop,
             prompt_tokens: 0,
+            evidence: None,
         })
     }
 }

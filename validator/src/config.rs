@@ -75,11 +75,14 @@ impl Default for WeightSettings {
 pub struct State {
     /// Folder of the journal and the evidence.
     pub dir: PathBuf,
+    /// Folder to keep every answer in with its evidence, for `model verify`. It holds prompts in
+    /// clear, which nothing else on disk does.
+    pub audit: Option<PathBuf>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { dir: PathBuf::from("~/.ganglion/validator") }
+        Self { dir: PathBuf::from("~/.ganglion/validator"), audit: None }
     }
 }
 
@@ -95,6 +98,12 @@ impl Settings for Config {
         table.extend(weights_table());
         table.extend(HealthSettings::table());
         table.push(setting("state.dir", "state-dir", Kind::Text, "Folder of journal and evidence"));
+        table.push(setting(
+            "state.audit",
+            "audit",
+            Kind::Text,
+            "Folder to keep answers in with their evidence; it holds prompts in clear",
+        ));
         table
     }
 }

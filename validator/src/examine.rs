@@ -1,5 +1,6 @@
 //! One round: draw a task for each miner of the panel, ask all at once, measure, judge.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chain_metadata::{AxonInfo, Hotkey, NetUid};
@@ -14,6 +15,7 @@ use subnet_rules::serve::{Fault, Measurement, Serve, ServeDraw, Task};
 use wire::generate::{self, GenerateRequest};
 use wire::{AnswerError, Client, Endpoint, Question};
 
+use crate::audit;
 use crate::evidence::{Exchange, Outcome, Round};
 use crate::measure::measure;
 
@@ -29,6 +31,8 @@ pub(crate) struct Examiner {
     pub(crate) netuid: NetUid,
     pub(crate) hotkey: Hotkey,
     pub(crate) concurrency: usize,
+    /// Where answers are kept with their evidence, if anywhere.
+    pub(crate) audit: Option<PathBuf>,
 }
 
 /// Whom to ask, and from which beacon.
@@ -62,7 +66,7 @@ impl Examiner {
         let asked = self.draw(&plan);
         let answers = self.ask(&asked).await;
         let exchanges = stream::iter(asked.into_iter().zip(answers))
-            .map(|(asked, answer)| self.examine(asked, answer))
+            .map(|(asked, answer)| self.examine(&plan, asked, answer))
             .buffered(MEASURED_TOGETHER)
             .collect()
             .await;
@@ -92,7 +96,8 @@ impl Examiner {
             let place = axon.dial();
             Endpoint { ip: place.ip(), port: place.port(), hotkey }
         });
-        Asked { hotkey, counter, body: body(&draw.public), draw, endpoint }
+        let body = body(&draw.public, self.audit.is_some());
+        Asked { hotkey, counter, body, draw, endpoint }
     }
 
     /// One result for each question, in order; those without an endpoint are not asked.
@@ -116,10 +121,18 @@ impl Examiner {
 
     async fn examine(
         &self,
+        plan: &Plan,
         asked: Asked,
         answer: Option<Result<wire::Answer, AnswerError>>,
     ) -> Exchange {
         let Asked { hotkey, counter, draw, body, .. } = asked;
+        if let (Some(dir), Some(Ok(answer))) = (&self.audit, &answer) {
+            let name = format!("{}-{}-{hotkey}-{counter}.json", plan.epoch, plan.block);
+            let kept = audit::keep(&dir.join(name), &self.engine, &draw.public, &hotkey, answer);
+            if let Err(error) = kept {
+                tracing::warn!(%hotkey, %error, "an answer is not kept for audit");
+            }
+        }
         let measured = match answer {
             None => Ok(Measurement::Unanswered(Fault::Unreachable)),
             Some(answer) => measure(&self.engine, &draw, answer).await,
@@ -155,13 +168,14 @@ impl Examiner {
 }
 
 /// The request's bytes. A task is made of text and numbers, so it always serialises.
-fn body(task: &Task) -> Vec<u8> {
+fn body(task: &Task, evidence: bool) -> Vec<u8> {
     serialise(&GenerateRequest {
         model: Some(task.model.clone()),
         prompt: task.prompt.clone(),
         max_tokens: task.max_tokens,
         temperature: task.temperature,
         seed: task.seed,
+        evidence,
     })
 }
 

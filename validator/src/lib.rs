@@ -11,6 +11,7 @@
 //! ([`store`]). State belongs to hotkeys; a uid appears only where the chain wants one. Prompts and
 //! answers are not kept, only their digests.
 
+mod audit;
 pub mod calibration;
 pub mod cli;
 mod config;

@@ -116,7 +116,8 @@ impl Validator {
         };
         let client = Client::new(keypair.pair().clone(), limits)?;
         let concurrency = config.rounds.concurrency;
-        let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency };
+        let audit = config.state.audit.as_deref().map(expand);
+        let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency, audit };
         let book = store.book(&examiner.rule_digest())?;
         let known = book.book.hotkeys().count();
         tracing::info!(%hotkey, rule = %examiner.rule_digest(), known, "examining");

@@ -35,6 +35,9 @@ pub struct GenerateRequest {
     pub temperature: f32,
     /// The seed of `gumbel-v1` sampling.
     pub seed: u64,
+    /// Whether to send evidence along.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evidence: bool,
 }
 
 /// What the miner says it generated. All of it is claimed: nothing here is evidence by itself.
@@ -51,6 +54,9 @@ pub struct GenerateReply {
     pub finish: Finish,
     /// Tokens of the prompt after the template.
     pub prompt_tokens: u32,
+    /// Where asked for: the answer as an auditor's tool reads it, signed by the miner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<serde_json::Value>,
 }
 
 /// Why generation ended.

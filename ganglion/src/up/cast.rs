@@ -107,7 +107,7 @@ impl Cast {
             wallet: wallet_settings(stage, player),
             model: model_settings(args),
             health: HealthSettings { enabled: false, ..HealthSettings::default() },
-            state: validator::State { dir: stage.state(&player.name) },
+            state: validator::State { dir: stage.state(&player.name), ..Default::default() },
             rounds: validator::Rounds {
                 every_blocks: ROUND_EVERY_BLOCKS,
                 tasks: tasks(calibration.wording),

@@ -321,7 +321,8 @@ impl<'a> Half<'a> {
         let known = plan
             .calibration
             .as_ref()
-            .and_then(|calibration| calibration.pair(&side(&honest), &side(verifier)).cloned());
+            .and_then(|calibration| calibration.pair(&side(&honest), &side(verifier)).cloned())
+            .or_else(|| Pair::equality(&side(&honest), &side(verifier)));
         let pair = if let Some(pair) = known {
             pair
         } else {
@@ -404,6 +405,10 @@ pub async fn rehearse(
     Ok(server.answer(text, sampler).await?)
 }
 
+/// Evidence tokens after which a server counts as free: over twice the largest number of tokens at
+/// which a cheat is to be convicted. It bounds the time that many honest servers take.
+const LONGEST_STREAM: usize = 5_000;
+
 /// For each answer, the evidence tokens at which a server is convicted that sends that answer first,
 /// then all later ones and the earlier ones again.
 fn convictions(read: &[Reading], pair: &Pair, listen: Listen) -> Vec<Option<usize>> {
@@ -411,7 +416,7 @@ fn convictions(read: &[Reading], pair: &Pair, listen: Listen) -> Vec<Option<usiz
         let mut standing = Standing::new(pair, listen);
         for reading in read[first..].iter().chain(&read[..first]) {
             standing.observe(reading);
-            if standing.convicted_at.is_some() {
+            if standing.convicted_at.is_some() || standing.evidence_tokens > LONGEST_STREAM {
                 break;
             }
         }

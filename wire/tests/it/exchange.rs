@@ -44,6 +44,7 @@ async fn the_messages_of_the_serve_rule_go_both_ways() {
             text: asked.prompt,
             finish: Finish::Length,
             prompt_tokens: 1,
+            evidence: asked.evidence.then(|| true.into()),
         }))
     }
     let router = Router::new().route(generate::PATH, post(model));
@@ -56,10 +57,12 @@ async fn the_messages_of_the_serve_rule_go_both_ways() {
         max_tokens: 3,
         temperature: 0.5,
         seed: 1,
+        evidence: true,
     };
     let client = client_with(local());
     let (reply, answer) = client.generate(&miner.endpoint, &request).await.unwrap();
     assert_eq!((reply.text.as_str(), &reply.token_ids[..]), ("hi", &[3][..]));
+    assert_eq!(reply.evidence, Some(true.into()));
     assert_eq!(answer.request.hotkey, client.hotkey());
 
     let nonsense = client.post(&miner.endpoint, generate::PATH, "{}").await;

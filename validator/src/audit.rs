@@ -1,0 +1,120 @@
+//! Answers kept with their evidence, so that anyone can run `ganglion model verify` on them.
+//!
+//! Off unless a folder is given: the files hold prompts in clear. What is kept was checked to be the
+//! answer to the question asked, signed by the miner's hotkey; what it proves is the verifier's to say.
+
+use std::path::{Path, PathBuf};
+
+use chain_metadata::Hotkey;
+use inference::evidence::{Answer, AnswerError, Sampler};
+use inference::{Engine, EngineError, Prompt};
+use sp_core::{Pair as _, sr25519};
+use subnet_rules::serve::Task;
+use wire::generate::GenerateReply;
+
+/// Why an answer is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// The reply does not read.
+    #[error("the reply does not read: {0}")]
+    Reply(wire::AnswerError),
+    /// The miner sent no evidence.
+    #[error("the miner sent no evidence")]
+    Absent,
+    /// The evidence is no answer.
+    #[error("the evidence is no answer: {0}")]
+    Answer(#[from] AnswerError),
+    /// The evidence is about something else than was asked and answered.
+    #[error("the evidence is about another {0}")]
+    Other(&'static str),
+    /// The hotkey did not sign it.
+    #[error("the evidence is not signed by the miner's hotkey")]
+    Unsigned,
+    /// The prompt does not tokenise.
+    #[error("the prompt does not tokenise: {0}")]
+    Prompt(#[from] EngineError),
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Writes the evidence of `reply` to `path`, if it is evidence of the answer to `task`.
+pub(crate) fn keep(
+    path: &Path,
+    engine: &Engine,
+    task: &Task,
+    hotkey: &Hotkey,
+    reply: &wire::Answer,
+) -> Result<(), AuditError> {
+    let reply: GenerateReply = reply.message().map_err(AuditError::Reply)?;
+    let evidence = reply.evidence.as_ref().ok_or(AuditError::Absent)?.to_string();
+    let answer = Answer::parse(evidence.as_bytes())?;
+    about(&answer, engine, task, &reply)?;
+    signed(&answer, hotkey)?;
+    let write = |source| AuditError::Write { path: path.to_owned(), source };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(write)?;
+    }
+    std::fs::write(path, evidence).map_err(write)
+}
+
+/// Refuses evidence of another model, prompt, draw or completion.
+fn about(
+    answer: &Answer,
+    engine: &Engine,
+    task: &Task,
+    reply: &GenerateReply,
+) -> Result<(), AuditError> {
+    let asked = Sampler::Seeded { temperature: task.temperature, seed: task.seed, binding: None };
+    let prompt = engine.tokens(&Prompt::Text(task.prompt.clone()))?;
+    for (what, same) in [
+        ("model", answer.model.to_string() == reply.model),
+        ("sampling", answer.sampler == asked),
+        ("prompt", answer.prompt_ids == prompt),
+        ("completion", answer.completion_ids == reply.token_ids),
+    ] {
+        if !same {
+            return Err(AuditError::Other(what));
+        }
+    }
+    Ok(())
+}
+
+fn signed(answer: &Answer, hotkey: &Hotkey) -> Result<(), AuditError> {
+    let signature = answer.signature.as_ref().ok_or(AuditError::Unsigned)?;
+    let mut bytes = [0; 64];
+    hex::decode_to_slice(&signature.signature, &mut bytes).map_err(|_| AuditError::Unsigned)?;
+    let public = sr25519::Public::from_raw(*hotkey.as_bytes());
+    let signature_is_good = signature.hotkey.0 == *hotkey.as_bytes()
+        && sr25519::Pair::verify(
+            &sr25519::Signature::from_raw(bytes),
+            answer.signed_bytes(),
+            &public,
+        );
+    if signature_is_good { Ok(()) } else { Err(AuditError::Unsigned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_miners_own_signature_counts() {
+        let pair = sr25519::Pair::from_string("//Bob", None).unwrap();
+        let hotkey = Hotkey::from_bytes(pair.public().0);
+        let other = Hotkey::from_bytes([7; 32]);
+        let answer: Answer = serde_json::from_str(ANSWER).unwrap();
+        assert!(matches!(signed(&answer, &hotkey), Err(AuditError::Unsigned)));
+        let signed_answer = answer.signed_by(pair.public().0, |bytes| pair.sign(bytes).0);
+        assert!(signed(&signed_answer, &hotkey).is_ok());
+        assert!(matches!(signed(&signed_answer, &other), Err(AuditError::Unsigned)));
+    }
+
+    /// Three tokens of the shipped model.
+    const ANSWER: &str = include_str!("../testdata/answer.json");
+}
