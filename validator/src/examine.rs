@@ -130,7 +130,7 @@ impl Examiner {
             let name = format!("{}-{}-{hotkey}-{counter}.json", plan.epoch, plan.block);
             let kept = audit::keep(&dir.join(name), &self.engine, &draw.public, &hotkey, answer);
             if let Err(error) = kept {
-                tracing::warn!(%hotkey, %error, "an answer is not kept for audit");
+                tracing::debug!(%hotkey, %error, "an answer is not kept for audit");
             }
         }
         let measured = match answer {

@@ -46,6 +46,9 @@ pub struct UpArgs {
     /// Keep wallets and state in this folder instead of a temporary one.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Keep every answer with its evidence in this folder, for `ganglion model verify`.
+    #[arg(long, value_name = "DIR")]
+    pub audit: Option<PathBuf>,
 }
 
 /// So many miners of one kind.

@@ -107,7 +107,10 @@ impl Cast {
             wallet: wallet_settings(stage, player),
             model: model_settings(args),
             health: HealthSettings { enabled: false, ..HealthSettings::default() },
-            state: validator::State { dir: stage.state(&player.name), ..Default::default() },
+            state: validator::State {
+                dir: stage.state(&player.name),
+                audit: args.audit.as_ref().map(|dir| dir.join(&player.name)),
+            },
             rounds: validator::Rounds {
                 every_blocks: ROUND_EVERY_BLOCKS,
                 tasks: tasks(calibration.wording),

@@ -64,7 +64,7 @@ enum Command {
     Bench(BenchArgs),
     /// Answer a prompt and record the evidence.
     Answer(evidence::AnswerArgs),
-    /// Check a recorded answer with one prefill of the model.
+    /// Check recorded answers with one prefill of the model each.
     Verify(evidence::VerifyArgs),
     /// Measure how honest answers look to a verifier, and keep it in a file.
     Calibrate(evidence::CalibrateArgs),

@@ -9,9 +9,9 @@ use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    Answer, AnswerError, Binding, Bytes32, Calibration, CalibrationError, Drawn, Pair, Report,
-    Sample, Sampler, Side, TrialError, Verdict, calibrate as measure_pair, read as read_answer,
-    side,
+    Answer, AnswerError, Binding, Bytes32, Calibration, CalibrationError, Drawn, Pair, Reading,
+    Report, Sample, Sampler, Side, TrialError, Verdict, calibrate as measure_pair,
+    read as read_answer, side,
     table::{self, Case, Plan, Progress, Row, Step, Table, TableError},
 };
 use crate::{
@@ -62,13 +62,14 @@ pub struct AnswerArgs {
     out: Option<PathBuf>,
 }
 
-/// Check a recorded answer with one prefill of the model.
+/// Check recorded answers with one prefill of the model each.
 ///
 /// Exits with 1 where the verdict is `fail`, and where the answer is refused.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The recorded answer.
-    answer: PathBuf,
+    /// The recorded answer; several of one server are judged together.
+    #[arg(required = true, value_name = "ANSWER.json")]
+    answers: Vec<PathBuf>,
     /// The model that it should come from: `tiny`, a name of `model list`, or a path.
     #[arg(long)]
     model: String,
@@ -170,6 +171,17 @@ pub enum CommandError {
         named: ModelId,
         /// What was loaded in its class.
         loaded: ModelId,
+    },
+    /// No file was given.
+    #[error("no answer was given")]
+    NoAnswer,
+    /// Answers of more than one server cannot be judged together.
+    #[error("answers of different servers ({first} and {other}, or other keys or samplers)")]
+    Mixed {
+        /// What the first answer names.
+        first: ModelId,
+        /// What another names.
+        other: ModelId,
     },
     /// Nobody measured this pair.
     #[error("no calibration of {server} seen from {verifier}")]
@@ -290,19 +302,35 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), CommandE
 
 /// `model verify`.
 pub async fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<Verdict, CommandError> {
-    let answer = Answer::read(&args.answer)?;
+    let answers: Vec<Answer> =
+        args.answers.iter().map(|path| Answer::read(path)).collect::<Result<_, _>>()?;
+    let [answer, rest @ ..] = answers.as_slice() else { return Err(CommandError::NoAnswer) };
+    if let Some(other) = rest.iter().find(|other| !same_server(answer, other)) {
+        return Err(CommandError::Mixed { first: answer.model, other: other.model });
+    }
     let calibration = args.calibration.as_deref().map(Calibration::read).transpose()?;
     let source = ModelSource::parse(&args.model);
     let verifier = engine(&source, args.class.or(Some(answer.model.class)), args.threads)?;
-    let pair = pair(&answer, &verifier, calibration.as_ref())?;
+    let pair = pair(answer, &verifier, calibration.as_ref())?;
     let seeded = matches!(answer.sampler, Sampler::Seeded { .. });
-    let report = Report::new(&read_answer(&verifier, &answer).await?, &pair, seeded);
+    let mut reading = Reading::default();
+    for answer in &answers {
+        reading = reading.then(read_answer(&verifier, answer).await?);
+    }
+    let report = Report::new(&reading, &pair, seeded);
     if args.json {
         print_json(out, &report)?;
     } else {
-        print_report(out, &report, &answer).map_err(written("the report"))?;
+        print_report(out, &report, answer).map_err(written("the report"))?;
     }
     Ok(report.verdict)
+}
+
+/// Whether two answers say that they come from one server's model, drawn in one way.
+fn same_server(a: &Answer, b: &Answer) -> bool {
+    let key = |answer: &Answer| answer.signature.as_ref().map(|signature| signature.hotkey);
+    let seeded = |answer: &Answer| matches!(answer.sampler, Sampler::Seeded { .. });
+    (a.model, &a.engine, key(a), seeded(a)) == (b.model, &b.engine, key(b), seeded(b))
 }
 
 /// How an honest answer of the server would look: measured, or equal to the bit.

@@ -72,6 +72,15 @@ impl Reading {
         Self { tokens: audit.checks.len(), mismatches, groups }
     }
 
+    /// Both answers' numbers, as of one server.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        self.tokens += later.tokens;
+        self.mismatches += later.mismatches;
+        self.groups.extend(later.groups);
+        self
+    }
+
     /// Tokens with a choice.
     pub fn evidence_tokens(&self) -> usize {
         self.groups.iter().map(|group| group.evidence).sum()
