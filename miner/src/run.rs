@@ -83,9 +83,9 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     let roster = Arc::new(Roster::unread());
     roster.replace(may_ask(&metagraph, &config.admission));
     let service = Service {
-            engine: Arc::clone(&engine),
-            announced,
-            keypair: keypair.clone(),
+        engine: Arc::clone(&engine),
+        announced,
+        keypair: keypair.clone(),
         behaviour,
         slots: Slots::new(&config.admission),
         metrics: health.metrics.clone(),
