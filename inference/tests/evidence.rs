@@ -68,14 +68,15 @@ async fn a_forger_passes_every_check_of_states_and_fails_by_the_seed() {
     let prompt = inference::Prompt::Tokens(written.prompt_ids.clone());
     let sampling = written.sampler.sampling().unwrap();
     let pass = verifier.audit(&prompt, &written.completion_ids, &sampling).await.unwrap();
+    let honest = inference::Job {
+        sketch: true,
+        ..inference::Job::new(written.prompt_ids.clone(), 1, sampling)
+    };
     let completion = inference::Completion {
         token_ids: written.completion_ids,
-        text: String::new(),
         logprobs: pass.checks.iter().map(|check| check.logprob).collect(),
         sketches: pass.sketches,
-        finish: written.finish,
-        prompt_tokens: 0,
-        timing: inference::Timing::default(),
+        ..verifier.generate(honest).await.unwrap()
     };
     let forged =
         Answer::record(verifier.model_id(), written.sampler, written.prompt_ids, &completion);
