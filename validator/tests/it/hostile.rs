@@ -122,7 +122,7 @@ fn config(url: String, state: &std::path::Path) -> Config {
         wallet: WalletSettings { hotkey: VALIDATOR.into(), ..WalletSettings::default() },
         model: ModelSettings::default(),
         health: HealthSettings { enabled: false, ..HealthSettings::default() },
-        state: validator::State { dir: state.to_owned() },
+        state: validator::State { dir: state.to_owned(), audit: None },
         rounds: Rounds { every_blocks: 3, tasks: 2, timeout_ms: 1_500, ..Rounds::default() },
         weights: WeightSettings::default(),
     }
