@@ -16,8 +16,8 @@ venv() { # name, requirement...
 }
 venv venv11 bittensor==11.3.0
 
-cargo build --locked --workspace
-cargo build --locked -p chain --example read
+# As the tests built them: an example brings the same features of dependencies with it.
+cargo build --locked --workspace --bins --example read
 python="$cache/venv11/bin/python"
 home=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
