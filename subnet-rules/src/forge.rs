@@ -119,9 +119,8 @@ impl Forge {
     /// The rule of a manifest.
     pub fn new(manifest: Manifest) -> Result<Self, ForgeError> {
         let params: Params = manifest.params()?;
-        let ensure = |valid, parameter, value: u64, wanted| match valid {
-            true => Ok(()),
-            false => Err(ForgeError::Parameter { parameter, value, wanted }),
+        let ensure = |valid, parameter, value: u64, wanted| {
+            if valid { Ok(()) } else { Err(ForgeError::Parameter { parameter, value, wanted }) }
         };
         let Params { size, depth, opened, allowed_us } = params;
         ensure((8..=1024).contains(&size), "size", size as u64, "a number within 8..=1024")?;

@@ -119,9 +119,8 @@ impl Topic {
     /// The rule of a manifest.
     pub fn new(manifest: Manifest) -> Result<Self, TopicError> {
         let params: Params = manifest.params()?;
-        let ensure = |valid, parameter, value, wanted| match valid {
-            true => Ok(()),
-            false => Err(TopicError::Parameter { parameter, value, wanted }),
+        let ensure = |valid, parameter, value, wanted| {
+            if valid { Ok(()) } else { Err(TopicError::Parameter { parameter, value, wanted }) }
         };
         let count = u32::try_from(params.series).unwrap_or(u32::MAX);
         ensure((1..=256).contains(&count), "series", count.into(), "a number within 1..=256")?;

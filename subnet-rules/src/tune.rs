@@ -139,9 +139,8 @@ impl Tune {
     /// The rule of a manifest.
     pub fn new(manifest: Manifest) -> Result<Self, TuneError> {
         let params: Params = manifest.params()?;
-        let ensure = |valid, parameter, value, wanted| match valid {
-            true => Ok(()),
-            false => Err(TuneError::Parameter { parameter, value, wanted }),
+        let ensure = |valid, parameter, value, wanted| {
+            if valid { Ok(()) } else { Err(TuneError::Parameter { parameter, value, wanted }) }
         };
         for (parameter, count) in [("batches", params.batches), ("documents", params.documents)] {
             ensure((1..=256).contains(&count), parameter, count.into(), "a number within 1..=256")?;

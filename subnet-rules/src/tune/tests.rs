@@ -32,7 +32,7 @@ impl Game {
             let losses = difficulty
                 .iter()
                 .map(|hard| hard * loss * (1.0 + 0.02 * self.prf.normal()) * 1e6)
-                .map(|loss| u32::try_from(loss as i64).unwrap())
+                .map(|loss| format!("{loss:.0}").parse().unwrap())
                 .collect();
             let commitment = commitment(&[*model], &hotkey(*who));
             let run = Run { commitment, committed_at: block, losses };

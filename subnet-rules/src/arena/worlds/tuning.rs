@@ -99,7 +99,7 @@ impl Tuning {
             let logits = match one.kind {
                 Kind::Honest | Kind::Sybil if due => self.trained(one.operator),
                 Kind::Substitute | Kind::Forger if due => {
-                    self.trained(one.operator).iter().map(coarse).collect()
+                    self.trained(one.operator).into_iter().map(coarse).collect()
                 }
                 Kind::Lazy if epoch == 1 => vec![0; CONTEXTS * SYMBOLS],
                 Kind::Poison if due => vec![i16::MAX; 7],
@@ -212,8 +212,8 @@ impl Tuning {
     }
 }
 
-fn coarse(logit: &i16) -> i16 {
-    i16::try_from(i32::from(*logit).div_euclid(COARSE) * COARSE).unwrap_or(i16::MIN)
+fn coarse(logit: i16) -> i16 {
+    i16::try_from(i32::from(logit).div_euclid(COARSE) * COARSE).unwrap_or(i16::MIN)
 }
 
 /// Where in a table each byte of a text is looked up.
