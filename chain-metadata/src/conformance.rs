@@ -18,7 +18,7 @@ pub enum Verdict {
     Holds,
     /// It is missing, as it may be; what we do instead.
     Declared {
-        /// What we do, or since when it is there.
+        /// What we do without it.
         instead: String,
     },
     /// The metadata's version does not list such things.
@@ -69,6 +69,12 @@ pub struct Report {
 pub struct Finding {
     /// The fact, such as `call SubtensorModule.serve_axon`.
     pub fact: String,
+    /// First spec version known to have it; 0 for every one we have seen.
+    pub since: u32,
+    /// First spec version without it.
+    pub until: Option<u32>,
+    /// Whether any runtime may lack it.
+    pub optional: bool,
     /// What became of it.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -90,13 +96,21 @@ pub struct Difference {
     pub before: Option<String>,
     /// Its shape in the second; `None` where it is absent.
     pub after: Option<String>,
+    /// What the suite makes of it in the second.
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
 /// Holds every fact against raw metadata (SCALE, beginning with `meta`).
 pub fn check(metadata: &[u8]) -> Result<Report, MetadataError> {
     let runtime = Runtime::read(metadata)?;
-    let findings = facts()
-        .map(|fact| Finding { fact: fact.what.to_string(), verdict: verdict(&fact, &runtime) });
+    let findings = facts().map(|fact| Finding {
+        fact: fact.what.to_string(),
+        since: fact.since,
+        until: fact.until,
+        optional: fact.optional,
+        verdict: verdict(&fact, &runtime),
+    });
     Ok(Report {
         spec_version: runtime.spec_version,
         metadata_version: runtime.metadata_version,
@@ -108,15 +122,18 @@ pub fn check(metadata: &[u8]) -> Result<Report, MetadataError> {
 /// list a kind of thing at all, that kind is left out.
 pub fn diff(before: &[u8], after: &[u8]) -> Result<Vec<Difference>, MetadataError> {
     let (before, after) = (Runtime::read(before)?, Runtime::read(after)?);
+    let runtimes = [&before, &after];
     let differs = |fact: Fact| {
-        let found = [&before, &after].map(|runtime| match look_up(&fact.what, runtime) {
+        let found = runtimes.map(|runtime| match look_up(&fact.what, runtime) {
             Found::Is(shape) => Some(Some(shape)),
             Found::Absent => Some(None),
             Found::NotListed => None,
         });
         let [Some(before), Some(after)] = found else { return None };
-        let fact = fact.what.to_string();
-        (before != after).then_some(Difference { fact, before, after })
+        (before != after).then(|| {
+            let verdict = verdict(&fact, runtimes[1]);
+            Difference { fact: fact.what.to_string(), before, after, verdict }
+        })
     };
     Ok(facts().filter_map(differs).collect())
 }
@@ -126,9 +143,7 @@ fn verdict(fact: &Fact, runtime: &Runtime) -> Verdict {
         Found::Is(found) => found,
         Found::NotListed => return Verdict::NotListed,
         Found::Absent if fact.may_be_absent(runtime.spec_version) => {
-            let since = || format!("present since spec {}", fact.since);
-            let instead = fact.instead.map_or_else(since, str::to_owned);
-            return Verdict::Declared { instead };
+            return Verdict::Declared { instead: fact.instead.to_owned() };
         }
         Found::Absent => return Verdict::Missing,
     };

@@ -15,8 +15,10 @@ pub struct Fact {
     pub since: u32,
     /// First spec version without it.
     pub until: Option<u32>,
-    /// What we do where it is missing; `None` where we cannot do without.
-    pub instead: Option<&'static str>,
+    /// Whether any runtime may lack it.
+    pub optional: bool,
+    /// What we do where it may be missing; empty where we cannot do without.
+    pub instead: &'static str,
 }
 
 /// A part of a runtime, with the shape we expect of it.
@@ -106,20 +108,17 @@ impl fmt::Display for What {
 
 impl Fact {
     /// Whether the fact may be missing from a runtime of this version.
-    pub fn may_be_absent(&self, spec_version: u32) -> bool {
-        self.instead.is_some()
+    pub const fn may_be_absent(&self, spec_version: u32) -> bool {
+        self.optional
             || spec_version < self.since
-            || self.until.is_some_and(|until| spec_version >= until)
+            || matches!(self.until, Some(until) if spec_version >= until)
     }
 }
 
 /// All facts: the tables below, and an error for every advice.
 pub fn facts() -> impl Iterator<Item = Fact> {
-    let errors = crate::errors().map(|(pallet, name)| Fact {
-        what: What::Error { pallet, name },
-        since: 0,
-        until: None,
-        instead: Some("this runtime never answers with it"),
+    let errors = crate::errors().map(|(pallet, name)| {
+        Fact::of(What::Error { pallet, name }).optional("this runtime never answers with it")
     });
     CALLS.iter().chain(STORAGE).chain(APIS).chain(OTHERS).copied().chain(errors)
 }
@@ -128,17 +127,21 @@ const S: &str = "SubtensorModule";
 const ADMIN: &str = "AdminUtils";
 const KEY: &str = "[u8; 32]";
 
+/// What we do on runtimes whose epochs follow the block number alone.
+const NO_DYNAMIC_TEMPO: &str =
+    "the chain is read and no weights are scheduled: epochs followed another rule";
+
 const fn call(
     pallet: &'static str,
     name: &'static str,
     args: &'static [(&'static str, &'static str)],
 ) -> Fact {
-    Fact { what: What::Call { pallet, name, args }, since: 0, until: None, instead: None }
+    Fact::of(What::Call { pallet, name, args })
 }
 
 const fn storage(name: &'static str, keys: &'static [&'static str], value: &'static str) -> Fact {
     let what = What::Storage { pallet: S, name, keys, value: Shape::Is(value) };
-    Fact { what, since: 0, until: None, instead: None }
+    Fact::of(what)
 }
 
 const fn of_subnet(name: &'static str, value: &'static str) -> Fact {
@@ -146,13 +149,21 @@ const fn of_subnet(name: &'static str, value: &'static str) -> Fact {
 }
 
 impl Fact {
-    const fn since(mut self, spec_version: u32) -> Self {
+    const fn of(what: What) -> Self {
+        Self { what, since: 0, until: None, optional: false, instead: "" }
+    }
+
+    /// Runtimes before this one lack it; what we do there.
+    const fn since(mut self, spec_version: u32, instead: &'static str) -> Self {
         self.since = spec_version;
+        self.instead = instead;
         self
     }
 
-    const fn or(mut self, instead: &'static str) -> Self {
-        self.instead = Some(instead);
+    /// Any runtime may lack it; what we do then.
+    const fn optional(mut self, instead: &'static str) -> Self {
+        self.optional = true;
+        self.instead = instead;
         self
     }
 }
@@ -199,8 +210,7 @@ const CALLS: &[Fact] = &[
     ),
     call(S, "burned_register", &[("netuid", "u16"), ("hotkey", KEY)]),
     call(S, "register_limit", &[("netuid", "u16"), ("hotkey", KEY), ("limit_price", "u64")])
-        .since(397)
-        .or("register at the present price"),
+        .since(397, "register at the present price"),
     call(S, "register_network", &[("hotkey", KEY)]),
     call(S, "start_call", &[("netuid", "u16")]),
     call(
@@ -221,7 +231,8 @@ const CALLS: &[Fact] = &[
     call(S, "remove_stake", &[("hotkey", KEY), ("netuid", "u16"), ("amount_unstaked", "u64")]),
     call("Balances", "transfer_keep_alive", &[("dest", "MultiAddress"), ("value", "Compact<u64>")]),
     call("Utility", "batch_all", &[("calls", "Vec<RuntimeCall>")]),
-    call("Sudo", "sudo", &[("call", "RuntimeCall")]).or("a chain without root, as it should be"),
+    call("Sudo", "sudo", &[("call", "RuntimeCall")])
+        .optional("a chain without root, as it should be"),
     call(ADMIN, "sudo_set_tempo", &[("netuid", "u16"), ("tempo", "u16")]),
     call(
         ADMIN,
@@ -263,8 +274,8 @@ const STORAGE: &[Fact] = &[
     of_subnet("MinAllowedWeights", "u16"),
     of_subnet("MaxAllowedValidators", "u16"),
     of_subnet("MaxAllowedUids", "u16"),
-    of_subnet("ActivityCutoffFactorMilli", "u32").since(423).or("read ActivityCutoff"),
-    of_subnet("ActivityCutoff", "u16").or("read ActivityCutoffFactorMilli"),
+    of_subnet("ActivityCutoffFactorMilli", "u32").since(423, "read ActivityCutoff"),
+    of_subnet("ActivityCutoff", "u16").optional("read ActivityCutoffFactorMilli"),
     of_subnet("ImmunityPeriod", "u16"),
     of_subnet("ServingRateLimit", "u64"),
     of_subnet("Kappa", "u16"),
@@ -273,9 +284,9 @@ const STORAGE: &[Fact] = &[
     of_subnet("SubtokenEnabled", "bool"),
     of_subnet("Yuma3On", "bool"),
     of_subnet("LiquidAlphaOn", "bool"),
-    of_subnet("LastEpochBlock", "u64").since(423),
-    of_subnet("PendingEpochAt", "u64").since(423),
-    of_subnet("SubnetEpochIndex", "u64").since(423),
+    of_subnet("LastEpochBlock", "u64").since(423, NO_DYNAMIC_TEMPO),
+    of_subnet("PendingEpochAt", "u64").since(423, NO_DYNAMIC_TEMPO),
+    of_subnet("SubnetEpochIndex", "u64").since(423, NO_DYNAMIC_TEMPO),
     of_subnet("BlocksSinceLastStep", "u64"),
     of_subnet("SubnetworkN", "u16"),
     of_subnet("ValidatorTrust", "Vec<u16>"),
@@ -286,54 +297,38 @@ const STORAGE: &[Fact] = &[
     storage("StakeThreshold", &[], "u64"),
     storage("WeightCommits", &["u16", KEY], "Vec<([u8; 32], u64, u64, u64)>"),
     storage("TimelockedWeightCommits", &["u16", "u64"], "Vec<([u8; 32], u64, Vec<u8>, u64)>"),
-    Fact {
-        what: What::Storage {
-            pallet: "System",
-            name: "Account",
-            keys: &[KEY],
-            value: Shape::Has(&[("data", "{free: u64, reserved: u64, frozen: u64, flags: u128}")]),
-        },
-        since: 0,
-        until: None,
-        instead: None,
-    },
-    Fact {
-        what: What::Storage {
-            pallet: "Timestamp",
-            name: "Now",
-            keys: &[],
-            value: Shape::Is("u64"),
-        },
-        since: 0,
-        until: None,
-        instead: None,
-    },
-    Fact {
-        what: What::Storage {
-            pallet: "Drand",
-            name: "BeaconConfig",
-            keys: &[],
-            value: Shape::Has(&[
-                ("public_key", "Vec<u8>"),
-                ("period", "u32"),
-                ("genesis_time", "u32"),
-            ]),
-        },
-        since: 0,
-        until: None,
-        instead: None,
-    },
-    Fact {
-        what: What::Storage {
-            pallet: "Drand",
-            name: "LastStoredRound",
-            keys: &[],
-            value: Shape::Is("u64"),
-        },
-        since: 0,
-        until: None,
-        instead: None,
-    },
+    Fact::of(What::Storage {
+        pallet: "System",
+        name: "Account",
+        keys: &[KEY],
+        value: Shape::Has(&[("data", "{free: u64, reserved: u64, frozen: u64, flags: u128}")]),
+    }),
+    Fact::of(What::Storage {
+        pallet: "Timestamp",
+        name: "Now",
+        keys: &[],
+        value: Shape::Is("u64"),
+    }),
+    Fact::of(What::Storage {
+        pallet: "Drand",
+        name: "BeaconConfig",
+        keys: &[],
+        value: Shape::Has(&[("public_key", "Vec<u8>"), ("period", "u32"), ("genesis_time", "u32")]),
+    }),
+    Fact::of(What::Storage {
+        pallet: "Drand",
+        name: "LastStoredRound",
+        keys: &[],
+        value: Shape::Is("u64"),
+    }),
+    Fact::of(What::Storage {
+        pallet: "Drand",
+        name: "Pulses",
+        keys: &["u64"],
+        value: Shape::Has(&[("signature", "Vec<u8>")]),
+    }),
+    of_subnet("SubnetOwnerHotkey", KEY),
+    of_subnet("MaxWeightsLimit", "u16").optional("no single weight is limited"),
 ];
 
 const METAGRAPH: &[(&str, &str)] = &[
@@ -375,7 +370,7 @@ const fn api(
     inputs: &'static [&'static str],
     output: Shape,
 ) -> Fact {
-    Fact { what: What::Api { api, method, inputs, output }, since: 0, until: None, instead: None }
+    Fact::of(What::Api { api, method, inputs, output })
 }
 
 const APIS: &[Fact] = &[
@@ -389,18 +384,13 @@ const APIS: &[Fact] = &[
 ];
 
 const fn event(pallet: &'static str, name: &'static str) -> Fact {
-    Fact { what: What::Event { pallet, name }, since: 0, until: None, instead: None }
+    Fact::of(What::Event { pallet, name })
 }
 
 const OTHERS: &[Fact] = &[
-    Fact {
-        what: What::Constant { pallet: "Aura", name: "SlotDuration", value: "u64" },
-        since: 0,
-        until: None,
-        instead: None,
-    },
+    Fact::of(What::Constant { pallet: "Aura", name: "SlotDuration", value: "u64" }),
     event("System", "ExtrinsicFailed"),
-    event("Sudo", "Sudid").or("a chain without root, as it should be"),
+    event("Sudo", "Sudid").optional("a chain without root, as it should be"),
     event("Utility", "BatchInterrupted"),
     event(S, "WeightsSet"),
     event(S, "WeightsRevealed"),

@@ -3,6 +3,7 @@
 //! ```text
 //! NetUid Uid MechId    Hotkey Coldkey    Tao Alpha      the chain's words, as types
 //! Weights  AxonInfo  Hyperparameters  EpochClock        what we send and what we read
+//! Route, obstacles                                    how weights go, and what would refuse them
 //! advice, pool_code                                     every refusal, with what to do about it
 //! facts → check(metadata), diff(before, after)          does a runtime still offer what we use
 //! ```
@@ -19,6 +20,7 @@ mod fact;
 mod hyperparameters;
 mod key;
 mod number;
+mod preflight;
 mod runtime;
 mod shape;
 mod weights;
@@ -32,5 +34,6 @@ pub use fact::{Fact, Shape, What, facts};
 pub use hyperparameters::{Hyperparameters, activity_cutoff};
 pub use key::{Coldkey, Hotkey, KeyError, SS58_PREFIX};
 pub use number::{MECHANISM_STRIDE, MechId, NetUid, Uid};
+pub use preflight::{MAX_OPEN_COMMITS, Obstacle, Route, Standing, TIMELOCK_VERSION, obstacles};
 pub use runtime::MetadataError;
 pub use weights::{Weights, WeightsError};

@@ -6,6 +6,7 @@
 //!   metagraph(netuid, at)        a subnet at a block, in one runtime call
 //!   prepare → broadcast          fixed bytes for a journal; included, or refused by name
 //!   find_extrinsic               what became of it, after a crash
+//! timelock, commit_hash          weights that nobody can read before their time
 //! wallet::Wallet                 keys on disk as btcli lays them out
 //! ```
 //!
@@ -17,25 +18,29 @@
 
 mod at;
 mod call;
+pub mod cli;
 mod client;
 mod error;
 mod head;
+mod hidden;
 mod link;
 mod metagraph;
 mod raw_metadata;
 mod submit;
+pub mod timelock;
 pub mod wallet;
 
 pub use call::Call;
 pub use chain_metadata::{
-    Alpha, AxonInfo, Coldkey, EpochClock, Hotkey, Hyperparameters, MechId, NetUid, Tao, Uid,
-    Weights,
+    Alpha, AxonInfo, Coldkey, EpochClock, Hotkey, Hyperparameters, MechId, NetUid, Obstacle, Route,
+    Standing, Tao, Uid, Weights, obstacles,
 };
 pub use client::Chain;
 pub use error::{
     ConnectError, EndpointError, Invalid, PoolRefusal, ReadError, Refusal, SubmitError,
 };
 pub use head::{Head, Heads};
+pub use hidden::{HashCommit, SALT_LEN, TimelockedCommit, commit_hash, new_salt};
 pub use link::ConnectOptions;
 pub use metagraph::{Metagraph, Neuron};
 pub use submit::{ERA_BLOCKS, Event, Inclusion, SignedExtrinsic};

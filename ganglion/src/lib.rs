@@ -7,5 +7,6 @@
 //! ganglion rules | model | chain    the owner's, the engineer's and the auditor's tools
 //! ```
 
+pub mod chain;
 pub mod localnet;
 pub mod up;

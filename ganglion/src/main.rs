@@ -26,6 +26,8 @@ enum Command {
     Miner(miner::cli::Args),
     /// Examine miners and set weights.
     Validator(validator::cli::Args),
+    /// What a chain offers, what an upgrade changes, and what it says.
+    Chain(chain::cli::Args),
     /// Write rules, check them, attack them.
     #[command(subcommand)]
     Rules(subnet_rules::cli::Command),
@@ -39,6 +41,7 @@ fn main() -> Exit {
         Command::Localnet(args) => ganglion::localnet::main(args),
         Command::Miner(args) => miner::cli::main(args),
         Command::Validator(args) => validator::cli::main(args),
+        Command::Chain(args) => ganglion::chain::main(args),
         Command::Rules(command) => rules(command),
         Command::Model(args) => match inference::cli::main(args) {
             inference::cli::Outcome::Done => Exit::Done,

@@ -78,6 +78,13 @@ impl Courier {
         inclusion: Inclusion,
     ) -> Result<Verdict, ReadError> {
         let refusal = inclusion.refusal.map(|refusal| (refusal.pallet, refusal.name));
+        if refusal.is_none() && submission.hidden.is_some() {
+            let block = inclusion.block;
+            let clock = self.chain.epoch_clock(self.netuid, Some(block.hash)).await?;
+            let epoch = clock.epoch_of_commit(block.number);
+            let sight = Sight::Committed { block: block.number, epoch };
+            return Ok(reconcile(&submission.extrinsic, &sight));
+        }
         let applied = refusal.is_none() && self.applied(submission, inclusion.block.hash).await?;
         let sight = Sight::InBlock { block: inclusion.block.number, refusal, applied };
         Ok(reconcile(&submission.extrinsic, &sight))
@@ -89,7 +96,7 @@ impl Courier {
             return Ok(false);
         };
         let row = self.chain.weights_row(self.netuid, self.mechid, uid, Some(block)).await?;
-        Ok(row.into_iter().eq(submission.weights.iter().map(|paid| (paid.uid, paid.value))))
+        Ok(row == submission.row())
     }
 }
 

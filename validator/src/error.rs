@@ -49,6 +49,12 @@ pub enum Error {
     /// The weights cannot be made into an extrinsic.
     #[error("cannot prepare the weights")]
     Prepare(#[source] SubmitError),
+    /// The weights cannot be hidden.
+    #[error("cannot encrypt the weights")]
+    Encrypt(#[from] chain::timelock::EncryptError),
+    /// The chain's blocks tell no time, so no round can be chosen.
+    #[error("the chain's blocks tell no time, so no reveal can be planned")]
+    NoClock,
     /// A task of the validator's own ended in disorder.
     #[error("a task ended in disorder")]
     Task(#[from] tokio::task::JoinError),

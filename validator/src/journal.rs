@@ -2,9 +2,16 @@
 //!
 //! ```text
 //! Intended ──► Broadcast ──► Included ──► Settled         the row on chain is the row sent
-//!     │            │             └──────► Lost            it is not
+//!     │            │             ├──────► Lost            it is not
 //!     └────────────┴────────────────────► Lost            refused, or its era is over
+//!                                │
+//!                           Committed ──► (Revealing) ──► Settled   the chain revealed it
+//!                                └──────────────┴───────► Lost      and it did not
 //! ```
+//!
+//! A commit is not settled when a block holds it: its reveal must be seen. One made by hash is
+//! shown by us, with a second extrinsic that is written down before it is sent (`Revealing`); its
+//! salt was written down with the commit.
 //!
 //! A row holds the signed bytes, so whatever happens after a crash, only those bytes can be sent
 //! again, and a nonce is good for one extrinsic. [`Store::intend`] checks, under the file's exclusive lock,
@@ -14,6 +21,7 @@ use chain::SignedExtrinsic;
 use chain_metadata::{Hotkey, Uid};
 use serde::{Deserialize, Serialize};
 
+use crate::loss::Cause;
 use crate::schedule::Ledger;
 use crate::store::{Store, StoreError, encode};
 
@@ -45,10 +53,45 @@ pub struct Submission {
     pub decided_at: u64,
     /// The weights, ascending by uid.
     pub weights: Vec<Paid>,
+    /// What opens them, where they were hidden.
+    #[serde(default)]
+    pub hidden: Option<Hidden>,
     /// The signed bytes, and the blocks in which they are valid.
     pub extrinsic: SignedExtrinsic,
     /// How far it is.
     pub state: State,
+}
+
+/// What opens hidden weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "route", rename_all = "snake_case")]
+pub enum Hidden {
+    /// We show them.
+    Hash {
+        /// What was hashed with them.
+        salt: Vec<u16>,
+        /// And the version key.
+        version_key: u64,
+    },
+    /// The chain does.
+    Timelocked {
+        /// The round that opens them.
+        round: u64,
+        /// The ciphertext.
+        ciphertext: Vec<u8>,
+    },
+}
+
+impl Submission {
+    /// The reveal of a hash commit, as a submission of its own: open weights in other bytes.
+    pub(crate) fn as_reveal(&self, reveal: SignedExtrinsic) -> Self {
+        Self { hidden: None, extrinsic: reveal, state: State::Broadcast, ..self.clone() }
+    }
+
+    /// The weights alone.
+    pub(crate) fn row(&self) -> Vec<(Uid, u16)> {
+        self.weights.iter().map(|paid| (paid.uid, paid.value)).collect()
+    }
 }
 
 /// How far a submission is.
@@ -63,6 +106,22 @@ pub enum State {
     Included {
         /// The block.
         block: u64,
+    },
+    /// The chain holds a commit of these weights.
+    Committed {
+        /// The block.
+        block: u64,
+        /// The subnet's epoch that the commit belongs to.
+        epoch: u64,
+    },
+    /// The weights behind a hash were handed to a node, or are about to be.
+    Revealing {
+        /// The commit's block.
+        block: u64,
+        /// Its epoch.
+        epoch: u64,
+        /// The signed bytes that show them.
+        reveal: SignedExtrinsic,
     },
     /// The chain holds these weights.
     Settled {
@@ -102,6 +161,16 @@ pub enum Loss {
         /// The block.
         block: u64,
     },
+    /// The chain took the commit and never applied it.
+    Unrevealed {
+        /// Why not.
+        why: Cause,
+    },
+    /// The epoch in which the hash had to be opened went by.
+    NotShown {
+        /// That epoch.
+        epoch: u64,
+    },
 }
 
 impl std::fmt::Display for Loss {
@@ -113,6 +182,10 @@ impl std::fmt::Display for Loss {
             Self::Unapplied { block } => {
                 write!(f, "block {block} holds it, and the chain's row is another one")
             }
+            Self::Unrevealed { why } => write!(f, "the chain never applied it: {why}"),
+            Self::NotShown { epoch } => {
+                write!(f, "epoch {epoch}, in which it had to be shown, went by")
+            }
         }
     }
 }
@@ -123,6 +196,16 @@ impl State {
         matches!(self, Self::Settled { .. } | Self::Lost { .. })
     }
 
+    /// Whether its bytes may be under way: nothing else is sent meanwhile.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Intended | Self::Broadcast | Self::Included { .. })
+    }
+
+    /// Whether the chain holds a commit that waits for its reveal.
+    pub const fn is_committed(&self) -> bool {
+        matches!(self, Self::Committed { .. } | Self::Revealing { .. })
+    }
+
     /// Whether `next` can follow.
     const fn leads_to(&self, next: &Self) -> bool {
         match self {
@@ -130,7 +213,13 @@ impl State {
             Self::Broadcast => {
                 matches!(next, Self::Broadcast | Self::Included { .. } | Self::Lost { .. })
             }
-            Self::Included { .. } => matches!(next, Self::Settled { .. } | Self::Lost { .. }),
+            Self::Included { .. } => {
+                matches!(next, Self::Settled { .. } | Self::Committed { .. } | Self::Lost { .. })
+            }
+            Self::Committed { .. } => {
+                matches!(next, Self::Revealing { .. } | Self::Settled { .. } | Self::Lost { .. })
+            }
+            Self::Revealing { .. } => matches!(next, Self::Settled { .. } | Self::Lost { .. }),
             Self::Settled { .. } | Self::Lost { .. } => false,
         }
     }
@@ -144,10 +233,11 @@ impl Store {
     /// Writes a submission down, before anything is sent. On disk when this returns.
     pub fn intend(&mut self, submission: &Submission) -> Result<SubmissionId, StoreError> {
         for (id, earlier) in self.submissions()? {
-            if !earlier.state.is_final() {
+            if earlier.state.is_open() {
                 return Err(StoreError::Open { id: id.0 });
             }
-            if earlier.epoch == submission.epoch && matches!(earlier.state, State::Settled { .. }) {
+            let taken = matches!(earlier.state, State::Settled { .. });
+            if earlier.epoch == submission.epoch && (taken || earlier.state.is_committed()) {
                 return Err(StoreError::Settled { epoch: submission.epoch });
             }
         }
@@ -164,9 +254,7 @@ impl Store {
 
     /// Writes down how far a submission is. On disk when this returns.
     pub fn advance(&mut self, id: SubmissionId, state: State) -> Result<(), StoreError> {
-        let query = "SELECT id, body, sum FROM submission WHERE id = ?1";
-        let row = self.rows::<Submission>(TABLE, query, [id.0])?.pop();
-        let (_, mut submission) = row.ok_or(StoreError::NoSubmission { id: id.0 })?;
+        let mut submission = self.submission(id)?;
         if !submission.state.leads_to(&state) {
             return Err(StoreError::Order {
                 id: id.0,
@@ -186,6 +274,20 @@ impl Store {
         })
     }
 
+    /// One submission.
+    pub fn submission(&self, id: SubmissionId) -> Result<Submission, StoreError> {
+        let query = "SELECT id, body, sum FROM submission WHERE id = ?1";
+        let row = self.rows::<Submission>(TABLE, query, [id.0])?.pop();
+        row.map(|(_, submission)| submission).ok_or(StoreError::NoSubmission { id: id.0 })
+    }
+
+    /// The submissions whose commits wait for their reveal, oldest first.
+    pub fn committed(&self) -> Result<Vec<(SubmissionId, Submission)>, StoreError> {
+        let mut rows = self.submissions()?;
+        rows.retain(|(_, row)| row.state.is_committed());
+        Ok(rows)
+    }
+
     /// The newest submissions, oldest first.
     pub fn submissions(&self) -> Result<Vec<(SubmissionId, Submission)>, StoreError> {
         let query = "SELECT id, body, sum FROM (SELECT id, body, sum FROM submission \
@@ -200,20 +302,21 @@ impl Store {
         Ok(rows.into_iter().map(|(id, row)| (SubmissionId(id), row)).collect())
     }
 
-    /// The submission whose end is not known, if there is one: always the newest.
+    /// The submission whose bytes may be under way, if there is one: always the newest.
     pub fn unresolved(&self) -> Result<Option<(SubmissionId, Submission)>, StoreError> {
-        Ok(self.submissions()?.pop().filter(|(_, newest)| !newest.state.is_final()))
+        Ok(self.submissions()?.pop().filter(|(_, newest)| newest.state.is_open()))
     }
 
     /// What the journal says of `epoch`.
     pub fn ledger(&self, epoch: u64) -> Result<Ledger, StoreError> {
         let rows = self.submissions()?;
-        let unresolved = rows.last().is_some_and(|(_, newest)| !newest.state.is_final());
+        let unresolved = rows.last().is_some_and(|(_, newest)| newest.state.is_open());
         let of_epoch = || rows.iter().map(|(_, row)| row).filter(|row| row.epoch == epoch);
         let lost = || of_epoch().filter(|row| matches!(row.state, State::Lost { .. }));
         Ok(Ledger {
             unresolved,
-            settled: of_epoch().any(|row| matches!(row.state, State::Settled { .. })),
+            settled: of_epoch()
+                .any(|row| matches!(row.state, State::Settled { .. }) || row.state.is_committed()),
             tries: u32::try_from(lost().count()).unwrap_or(u32::MAX),
             last_try: lost().map(|row| row.decided_at).max(),
         })
@@ -232,6 +335,13 @@ pub enum Sight {
         /// Whether the chain's row after that block is the row sent.
         applied: bool,
     },
+    /// A block holds a commit, and the chain took it.
+    Committed {
+        /// Which.
+        block: u64,
+        /// The subnet's epoch that it belongs to.
+        epoch: u64,
+    },
     /// No block up to this finalized one holds it.
     Nowhere {
         /// The last block looked at.
@@ -246,6 +356,13 @@ pub enum Verdict {
     Settle {
         /// In this block.
         block: u64,
+    },
+    /// The chain holds the commit; its reveal is to come.
+    Commit {
+        /// The commit's block.
+        block: u64,
+        /// Its epoch.
+        epoch: u64,
     },
     /// It never will.
     Lose(Loss),
@@ -263,6 +380,7 @@ pub fn reconcile(extrinsic: &SignedExtrinsic, sight: &Sight) -> Verdict {
         Sight::InBlock { block, applied: false, .. } => {
             Verdict::Lose(Loss::Unapplied { block: *block })
         }
+        Sight::Committed { block, epoch } => Verdict::Commit { block: *block, epoch: *epoch },
         // Valid in blocks before `era_end`: once its last one is final there is no other.
         Sight::Nowhere { finalized } if finalized + 1 >= extrinsic.era_end => {
             Verdict::Lose(Loss::Expired { era_end: extrinsic.era_end })
@@ -293,6 +411,7 @@ mod tests {
             epoch,
             decided_at: 90,
             weights: vec![Paid { hotkey, uid: Uid(1), value: u16::MAX }],
+            hidden: None,
             extrinsic: SignedExtrinsic {
                 bytes: vec![1, 2, 3],
                 hash: [3; 32],
@@ -331,6 +450,27 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_waits_for_its_reveal_and_the_next_epoch_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let hidden = Hidden::Hash { salt: vec![7; 8], version_key: 3 };
+        let sent = Submission { hidden: Some(hidden), ..submission(4) };
+        let id = store.intend(&sent).unwrap();
+        store.advance(id, State::Broadcast).unwrap();
+        store.advance(id, State::Included { block: 95 }).unwrap();
+        store.advance(id, State::Committed { block: 95, epoch: 4 }).unwrap();
+        assert!(matches!(store.intend(&submission(4)), Err(StoreError::Settled { epoch: 4 })));
+        assert!(store.ledger(4).unwrap().settled);
+        let next = store.intend(&submission(5)).unwrap();
+        let (found, row) = store.committed().unwrap().pop().unwrap();
+        assert_eq!((found, row.hidden), (id, sent.hidden));
+        let reveal = submission(4).extrinsic;
+        store.advance(id, State::Revealing { block: 95, epoch: 4, reveal }).unwrap();
+        store.advance(id, State::Settled { block: 101 }).unwrap();
+        assert_eq!(store.unresolved().unwrap().unwrap().0, next);
+    }
+
+    #[test]
     fn an_end_is_final() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(dir.path());
@@ -355,6 +495,7 @@ mod tests {
             (in_block(None, true), Verdict::Settle { block: 95 }),
             (in_block(None, false), Verdict::Lose(Loss::Unapplied { block: 95 })),
             (in_block(refused, false), lost("SettingWeightsTooFast")),
+            (Sight::Committed { block: 95, epoch: 4 }, Verdict::Commit { block: 95, epoch: 4 }),
             (Sight::Nowhere { finalized: 152 }, Verdict::Resend),
             (Sight::Nowhere { finalized: 153 }, Verdict::Lose(Loss::Expired { era_end: 154 })),
         ] {

@@ -3,7 +3,7 @@
 //! ```text
 //! chain head → metagraph → panel → Serve::draw → wire fan_out → measure → Serve::judge
 //!    → Book by hotkey → schedule::decide → weigh → journal (fsync) → set_weights
-//!    → found on chain → settled → epoch → what it paid
+//!    → found on chain (hidden ones: revealed) → settled → epoch → what it paid
 //! ```
 //!
 //! [`run`]'s loop reads like that line. Decisions are pure ([`schedule`], [`panel`],
@@ -20,12 +20,14 @@ mod error;
 mod evidence;
 mod examine;
 pub mod journal;
+pub mod loss;
 mod measure;
 pub mod panel;
 mod run;
 pub mod schedule;
 mod status;
 pub mod store;
+pub mod watch;
 
 pub use config::{Config, Rounds, State, WeightSettings};
 pub use error::Error;

@@ -1,12 +1,13 @@
 //! A validator from start to end.
 
+mod sending;
 mod standing;
 mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chain::{Call, Chain, Heads, Keypair};
+use chain::{Chain, Heads, Keypair};
 use chain_metadata::{MechId, Weights};
 use inference::{Engine, EngineOptions};
 use neuron::{Health, Shutdown, expand};
@@ -19,9 +20,9 @@ use wire::{Client, Network};
 use crate::courier::{Courier, Delivery};
 use crate::evidence::{Ledgerbook, Round};
 use crate::examine::{Examiner, Plan};
-use crate::journal::{Paid, State as Fate, Submission, SubmissionId, Verdict};
 use crate::schedule::{Decision, decide};
 use crate::store::{Owner, Store};
+use crate::watch::Watch;
 use crate::{Config, Error, Status, calibration};
 
 use standing::Standings;
@@ -62,6 +63,8 @@ struct Validator {
     store: Store,
     book: Ledgerbook,
     standings: Standings,
+    /// Our commits that the chain is to reveal.
+    watch: Watch,
     status: Option<watch::Sender<Status>>,
     /// The newest head acted on.
     seen: u64,
@@ -121,6 +124,8 @@ impl Validator {
         let book = store.book(&examiner.rule_digest())?;
         let known = book.book.hotkeys().count();
         tracing::info!(%hotkey, rule = %examiner.rule_digest(), known, "examining");
+        let mut watch = Watch::new(chain.clone(), netuid, MechId(config.weights.mechid), hotkey);
+        sending::recall(&store, &hotkey, &mut watch)?;
         Ok(Self {
             config,
             chain,
@@ -130,6 +135,7 @@ impl Validator {
             store,
             book,
             standings: Standings::default(),
+            watch,
             status: parts.status,
             seen: 0,
             rounds: JoinSet::new(),
@@ -168,10 +174,12 @@ impl Validator {
         self.seen = head.number;
         let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
         self.standings.note_epoch(&view);
+        self.follow_commits(&view).await?;
         self.examine(&view)?;
         let weights = standing::weights(&view, &self.examiner.rule, &self.book.book);
         let ledger = self.store.ledger(view.epoch())?;
         let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
+        let decision = self.preflight(&view, weights.as_ref(), decision).await?;
         self.show(&view, weights.as_ref(), decision);
         match (decision, weights) {
             (Decision::Submit, Some(weights)) => self.submit(&view, &weights).await,
@@ -220,84 +228,6 @@ impl Validator {
         self.store.keep(&book, Some(round))?;
         self.book = book;
         self.standings.count(round, &self.health.metrics);
-        Ok(())
-    }
-
-    /// Signs the weights, writes them down, and only then sends them.
-    async fn submit(&mut self, view: &View, weights: &Weights) -> Result<(), Error> {
-        let settings = &self.config.weights;
-        let (netuid, mechid) = (self.config.chain.netuid(), MechId(settings.mechid));
-        let call = Call::set_weights(netuid, mechid, weights, settings.version_key);
-        let extrinsic = self.chain.prepare(&call, &self.keypair).await.map_err(Error::Prepare)?;
-        let hotkey_of = |uid| view.metagraph.neuron(uid).map(|neuron| neuron.hotkey);
-        let submission = Submission {
-            epoch: view.epoch(),
-            decided_at: view.head.number,
-            weights: weights
-                .iter()
-                .filter_map(|(uid, value)| Some(Paid { hotkey: hotkey_of(uid)?, uid, value }))
-                .collect(),
-            extrinsic,
-            state: Fate::Intended,
-        };
-        let id = self.store.intend(&submission)?;
-        tracing::info!(epoch = submission.epoch, miners = weights.len(), "sending weights");
-        self.send(id, submission)
-    }
-
-    /// Hands the bytes to the chain; that they may be out is on disk before.
-    fn send(&mut self, id: SubmissionId, submission: Submission) -> Result<(), Error> {
-        let first = submission.state == Fate::Intended;
-        self.store.advance(id, Fate::Broadcast)?;
-        let courier = self.courier();
-        self.deliveries.spawn(async move { courier.deliver(id, submission, first).await });
-        Ok(())
-    }
-
-    /// Finds out what became of the open submission.
-    async fn reconcile(&mut self, view: &View) -> Result<(), Error> {
-        let Some((id, submission)) = self.store.unresolved()? else { return Ok(()) };
-        match self.courier().look(&submission, view.head.number).await? {
-            Verdict::Resend => self.send(id, submission),
-            verdict => {
-                if submission.state == Fate::Intended {
-                    self.store.advance(id, Fate::Broadcast)?;
-                }
-                self.conclude(id, verdict)
-            }
-        }
-    }
-
-    fn delivered(&mut self, delivery: Delivery) -> Result<(), Error> {
-        self.conclude(delivery.id, delivery.verdict?)
-    }
-
-    /// Writes down what became of a submission.
-    fn conclude(&mut self, id: SubmissionId, verdict: Verdict) -> Result<(), Error> {
-        let metrics = &self.health.metrics;
-        let counter = "ganglion_validator_weight_submissions_total";
-        match verdict {
-            Verdict::Resend => {}
-            Verdict::Settle { block } => {
-                let included = self.store.unresolved()?.is_some_and(|(_, submission)| {
-                    matches!(submission.state, Fate::Included { .. })
-                });
-                if !included {
-                    self.store.advance(id, Fate::Included { block })?;
-                }
-                self.store.advance(id, Fate::Settled { block })?;
-                self.standings.settled();
-                metrics.count(counter, &[("end", "settled")], 1);
-                self.health.readiness.clear("weights");
-                tracing::info!(block, "the chain holds the weights");
-            }
-            Verdict::Lose(why) => {
-                tracing::error!(%why, "the weights were lost");
-                self.health.readiness.object("weights", why.to_string());
-                self.store.advance(id, Fate::Lost { why })?;
-                metrics.count(counter, &[("end", "lost")], 1);
-            }
-        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 
 use std::fmt;
 
+use chain_metadata::Obstacle;
 use serde::Serialize;
 
 /// Blocks before the epoch's end at which weights are sent: late enough that the last round counts,
@@ -45,22 +46,10 @@ pub struct Moment {
     pub version: Version,
     /// Whether the evidence pays anyone.
     pub payable: bool,
-    /// How the subnet takes weights, and whether we send any.
-    pub mode: Mode,
+    /// Whether the operator lets us send.
+    pub enabled: bool,
     /// What the journal says of this epoch.
     pub ledger: Ledger,
-}
-
-/// How the subnet takes weights, and whether we send any.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// In the open.
-    #[default]
-    Open,
-    /// As a commit that is revealed later.
-    CommitReveal,
-    /// The operator has switched sending off.
-    Off,
 }
 
 /// Our slot in the metagraph.
@@ -86,7 +75,7 @@ pub struct Version {
 pub struct Ledger {
     /// A submission whose end is not known yet.
     pub unresolved: bool,
-    /// Weights of this epoch are on chain.
+    /// Weights of this epoch are on chain, or committed to it.
     pub settled: bool,
     /// Submissions of this epoch that were lost.
     pub tries: u32,
@@ -150,8 +139,8 @@ pub enum Holding {
     },
     /// Nothing measured that pays anyone: no data is no submission.
     NothingToPay,
-    /// The subnet takes hidden weights only, which this program does not send.
-    CommitReveal,
+    /// The chain would refuse them.
+    Obstacle(Obstacle),
     /// The operator has switched sending off.
     Off,
 }
@@ -176,10 +165,8 @@ fn standing(moment: &Moment) -> Result<Seat, Decision> {
     let Some(seat) = moment.seat else {
         return Err(Decision::Hold(Holding::Unregistered));
     };
-    match moment.mode {
-        Mode::Open => {}
-        Mode::CommitReveal => return Err(Decision::Hold(Holding::CommitReveal)),
-        Mode::Off => return Err(Decision::Hold(Holding::Off)),
+    if !moment.enabled {
+        return Err(Decision::Hold(Holding::Off));
     }
     if ledger.settled {
         return Err(Decision::Wait { until: epoch_end, why: Waiting::Settled });
@@ -256,7 +243,7 @@ impl fmt::Display for Holding {
                 write!(f, "the chain wants version key {asked}, ours is {ours}")
             }
             Self::NothingToPay => f.write_str("nothing measured that pays anyone"),
-            Self::CommitReveal => f.write_str("the subnet takes hidden weights only"),
+            Self::Obstacle(obstacle) => obstacle.fmt(f),
             Self::Off => f.write_str("sending weights is switched off"),
         }
     }
@@ -277,7 +264,7 @@ mod tests {
             seat: Some(Seat { permit: true, last_update: 500 }),
             version: Version::default(),
             payable: true,
-            mode: Mode::Open,
+            enabled: true,
             ledger: Ledger::default(),
         }
     }
@@ -318,9 +305,8 @@ mod tests {
     #[test]
     fn what_forbids_sending_is_named() {
         type Case = (fn(&mut Moment), Decision);
-        let held: [Case; 10] = [
-            (|m| m.mode = Mode::Off, Decision::Hold(Holding::Off)),
-            (|m| m.mode = Mode::CommitReveal, Decision::Hold(Holding::CommitReveal)),
+        let held: [Case; 9] = [
+            (|m| m.enabled = false, Decision::Hold(Holding::Off)),
             (|m| m.tempo = 0, Decision::Hold(Holding::NoEpochs)),
             (|m| m.seat = None, Decision::Hold(Holding::Unregistered)),
             (

@@ -4,7 +4,7 @@ use chain::{Chain, Head, Metagraph, Neuron, ReadError};
 use chain_metadata::{EpochClock, Hotkey, Hyperparameters, MechId};
 
 use crate::Config;
-use crate::schedule::{Ledger, Mode, Moment, Seat, Version};
+use crate::schedule::{Ledger, Moment, Seat, Version};
 
 /// The subnet at a finalized head.
 #[derive(Debug, Clone)]
@@ -61,11 +61,6 @@ impl View {
             permit: me.validator_permit,
             last_update: self.last_update.unwrap_or(me.last_update),
         });
-        let mode = match (config.weights.enabled, self.hyperparameters.commit_reveal_enabled) {
-            (false, _) => Mode::Off,
-            (true, true) => Mode::CommitReveal,
-            (true, false) => Mode::Open,
-        };
         Moment {
             now: self.head.number,
             tempo: u64::from(self.clock.tempo),
@@ -78,7 +73,7 @@ impl View {
                 asked: self.hyperparameters.weights_version_key,
             },
             payable,
-            mode,
+            enabled: config.weights.enabled,
             ledger,
         }
     }

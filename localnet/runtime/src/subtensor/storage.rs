@@ -224,7 +224,7 @@ mod storage {
     pub type MinAllowedWeights<T: Config> =
         StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1_024>>;
 
-    /// Largest weight (not enforced).
+    /// Largest part of a row that one weight may have, of 65535; no call sets it.
     #[pallet::storage]
     pub type MaxWeightsLimit<T: Config> =
         StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<65_535>>;

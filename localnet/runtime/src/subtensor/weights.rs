@@ -98,7 +98,9 @@ impl<T: Config> Pallet<T> {
         );
         ensure!(Self::accepts_version(netuid, version_key), Error::<T>::IncorrectWeightVersionKey);
         let index = netuid.index(mecid);
-        if route == Route::Open {
+        // A commit made before its owner switched commit-reveal off meets the ordinary limit.
+        let limited = route == Route::Open || !CommitRevealWeightsEnabled::<T>::get(netuid);
+        if limited {
             ensure!(
                 Self::weights_limit_passed(netuid, index, own),
                 Error::<T>::SettingWeightsTooFast
@@ -115,10 +117,12 @@ impl<T: Config> Pallet<T> {
         ensure!(uids.iter().all(|uid| *uid < n), Error::<T>::UidVecContainInvalidOne);
         let least = usize::from(MinAllowedWeights::<T>::get(netuid).min(n));
         ensure!(is_self_weight || uids.len() >= least, Error::<T>::WeightVecLengthIsLow);
+        let limit = MaxWeightsLimit::<T>::get(netuid);
+        ensure!(is_self_weight || within(&values, limit), Error::<T>::MaxWeightExceeded);
 
         let upscaled = max_upscale(&values);
         Weights::<T>::insert(index, own, uids.into_iter().zip(upscaled).collect::<Vec<_>>());
-        if route == Route::Open {
+        if limited {
             Self::touch(index, own);
         }
         Self::deposit_event(Event::WeightsSet(index, own));
@@ -170,6 +174,16 @@ impl<T: Config> Pallet<T> {
         ensure!(exists, Error::<T>::MechanismDoesNotExist);
         Ok(())
     }
+}
+
+/// Whether no value is more than `limit` of 65535 of the sum.
+fn within(values: &[u16], limit: u16) -> bool {
+    if limit == u16::MAX {
+        return true;
+    }
+    let sum: u64 = values.iter().map(|value| u64::from(*value)).sum();
+    let largest = values.iter().copied().max().map_or(0, u64::from);
+    largest.saturating_mul(u64::from(u16::MAX)) <= sum.saturating_mul(u64::from(limit))
 }
 
 fn has_duplicates(uids: &[u16]) -> bool {
