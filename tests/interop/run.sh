@@ -17,7 +17,7 @@ venv() { # name, requirement...
 venv venv11 bittensor==11.3.0
 
 # As the tests built them: an example brings the same features of dependencies with it.
-cargo build --locked --workspace --bins --example read
+cargo build --locked --workspace --bins --example read --example interop
 python="$cache/venv11/bin/python"
 home=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
@@ -37,3 +37,4 @@ judge() { # port, script, argument...
 }
 judge 19944 sdk.py "$target/debug/examples/read"
 judge 19945 btcli.py
+"$python" tests/interop/keys.py "$target/debug/examples/interop"

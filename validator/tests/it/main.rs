@@ -1,9 +1,11 @@
 //! The validator program over a running chain.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start has failed")]
 
+mod hidden;
 mod hostile;
 mod kill;
+mod losses;
 mod lost_chain;
 mod refused;
 mod stage;
