@@ -33,9 +33,8 @@ fn metagraph(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for neurons in [256, 4_096] {
         let node = chain(neurons);
-        let chain = runtime
-            .block_on(Chain::connect(&[node.url()], ConnectOptions::default()))
-            .unwrap();
+        let chain =
+            runtime.block_on(Chain::connect(&[node.url()], ConnectOptions::default())).unwrap();
         let read = || runtime.block_on(chain.metagraph(NETUID, None)).unwrap();
         assert_eq!(read().neurons.len(), usize::from(neurons));
         criterion.bench_function(&format!("metagraph of {neurons}"), |bench| bench.iter(read));

@@ -183,9 +183,9 @@ impl Link {
                 .max_request_size(MAX_REQUEST_BYTES)
                 .max_response_size(MAX_RESPONSE_BYTES)
                 .max_buffer_capacity_per_subscription(MAX_BUFFERED_NOTIFICATIONS)
-                // The link's own deadline is the shorter one and knows what to do.
+                // The link's own deadlines are the shorter ones and know what to do.
                 .request_timeout(self.options.request_deadline * 2)
-                .connection_timeout(deadline);
+                .connection_timeout(deadline * 2);
             if let Some(tls) = &self.tls {
                 builder = builder.with_custom_cert_store(tls.clone());
             }

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use chain_metadata::{Difference, Report, Verdict};
-use comfy_table::{Cell, Color, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, Color, Table, presets::NOTHING};
 
 use super::CliError;
 use crate::Metagraph;
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
+    table.load_preset(NOTHING).set_header(header.iter().copied());
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table
 }

@@ -49,6 +49,7 @@ fn timelocked(row: &Submission, hotkey: &Hotkey) -> Option<TimelockedCommit> {
     })
 }
 
+// Steps that wait take `&mut self`: the store's file may move between threads, not be shared.
 impl Validator {
     fn place(&self) -> (NetUid, MechId) {
         (self.config.chain.netuid(), MechId(self.config.weights.mechid))
@@ -56,7 +57,7 @@ impl Validator {
 
     /// Holds back weights that the chain would refuse, with the reason.
     pub(super) async fn preflight(
-        &self,
+        &mut self,
         view: &View,
         weights: Option<&Weights>,
         decision: Decision,
@@ -98,7 +99,11 @@ impl Validator {
     }
 
     /// The call that the subnet's rules ask for, and what opens it.
-    async fn dress(&self, view: &View, weights: &Weights) -> Result<(Call, Option<Hidden>), Error> {
+    async fn dress(
+        &mut self,
+        view: &View,
+        weights: &Weights,
+    ) -> Result<(Call, Option<Hidden>), Error> {
         let ((netuid, mechid), hotkey) = (self.place(), self.keypair.hotkey());
         let version_key = self.config.weights.version_key;
         let beacon = self.chain.beacon(Some(view.head.hash)).await?;
@@ -124,7 +129,7 @@ impl Validator {
 
     /// The round that opens a commit of the next block just in time for its reveal, and never one
     /// that is public already.
-    async fn round(&self, view: &View, beacon: &Beacon) -> Result<u64, Error> {
+    async fn round(&mut self, view: &View, beacon: &Beacon) -> Result<u64, Error> {
         let now = view.head.number;
         let period = view.hyperparameters.reveal_period_epochs;
         let reveal = view.clock.reveal_block(now, now + 1, period).unwrap_or(now);

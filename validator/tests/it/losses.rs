@@ -42,6 +42,8 @@ impl Stage {
         let beacon = chain.beacon(None).await.unwrap().unwrap();
         let stage = Self { node, chain, beacon };
         stage.root("sudo_set_admin_freeze_window", [("window", 0)]).await;
+        let args = [("netuid", u128::from(NETUID.0)), ("min", 0)];
+        stage.root("sudo_set_min_non_immune_uids", args).await;
         stage.node.mine(TEMPO + 2).unwrap();
         stage
     }
