@@ -8,7 +8,7 @@ use localnet::{Genesis, GenesisSubnet, History, Localnet, Sealing};
 use validator::journal::{Hidden, State};
 use validator::store::{Owner, Store};
 
-use crate::kill::{NETUID, VALIDATOR, kill, start};
+use crate::stage::{self, NETUID, VALIDATOR};
 
 /// Longest wait for a settled commit: five epochs of the chain below on a machine with much to do.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,7 +45,7 @@ async fn settled(node: &Localnet) -> Hidden {
     let uid = chain.uid_of(NETUID, &hotkey, None).await.unwrap().unwrap();
 
     let dir = tempfile::tempdir().unwrap();
-    let running = start(&url, dir.path());
+    let mut running = stage::program(&url, VALIDATOR, dir.path()).spawn().unwrap();
     let started = tokio::time::Instant::now();
     let row = async || chain.weights_row(NETUID, MechId(0), uid, None).await.unwrap();
     while row().await.is_empty() {
@@ -54,7 +54,8 @@ async fn settled(node: &Localnet) -> Hidden {
     }
     // A head or two, to see and write down what was applied.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    kill(running);
+    running.kill().unwrap();
+    running.wait().unwrap();
 
     let owner = Owner {
         hotkey,
