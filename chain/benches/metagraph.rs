@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p chain --bench metagraph`
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot start has failed")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has failed")]
 
 use chain::{Chain, ConnectOptions, Keypair, NetUid};
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -196,9 +196,9 @@ pub async fn run(args: Args, out: &mut impl Write) -> Result<Outcome, CliError> 
                 .map_err(|error| CliError::Metadata { source_name: source, source: error })?;
             let red = report.red().next().is_some();
             if json {
-                print(out, &report)?
+                print(out, &report)?;
             } else {
-                show::report(out, &report)?
+                show::report(out, &report)?;
             }
             Ok(if red { Outcome::Red } else { Outcome::Done })
         }
@@ -232,9 +232,9 @@ pub async fn run(args: Args, out: &mut impl Write) -> Result<Outcome, CliError> 
             let netuid = NetUid(of.netuid);
             let metagraph = chain.metagraph(netuid, None).await.map_err(at(&of.endpoint))?;
             if of.json {
-                print(out, &metagraph)?
+                print(out, &metagraph)?;
             } else {
-                show::metagraph(out, &metagraph)?
+                show::metagraph(out, &metagraph)?;
             }
             Ok(Outcome::Done)
         }
@@ -267,9 +267,9 @@ async fn hyperparameters(of: OfSubnet, out: &mut impl Write) -> Result<Outcome, 
         "epoch": clock,
     });
     if of.json {
-        print(out, &answer)?
+        print(out, &answer)?;
     } else {
-        show::object(out, &answer)?
+        show::object(out, &answer)?;
     }
     Ok(Outcome::Done)
 }

@@ -16,6 +16,9 @@ use crate::{Chain, Metagraph, ReadError, client::SUBTENSOR, timelock::Beacon};
 
 const DRAND: &str = "Drand";
 
+/// A commit as the chain queues it: by whom, at which block, the ciphertext, its round.
+type Queued = (AccountId32, u64, Vec<u8>, u64);
+
 /// Numbers in the salt of a hash commit: 128 bits nobody can search.
 pub const SALT_LEN: usize = 8;
 
@@ -133,9 +136,9 @@ impl Chain {
     ) -> Result<Vec<TimelockedCommit>, ReadError> {
         let at = self.at(at).await?;
         let keys = (netuid.storage_index(mechanism), epoch);
-        let queue: Option<Vec<(AccountId32, u64, Vec<u8>, u64)>> =
+        let queue: Option<Vec<Queued>> =
             at.fetch(SUBTENSOR, "TimelockedWeightCommits", keys).await?;
-        let commit = |(hotkey, block, ciphertext, round): (AccountId32, u64, Vec<u8>, u64)| {
+        let commit = |(hotkey, block, ciphertext, round): Queued| {
             let hotkey = Hotkey::from_bytes(hotkey.0);
             TimelockedCommit { hotkey, epoch, block, ciphertext, round }
         };

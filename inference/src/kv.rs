@@ -44,7 +44,9 @@ impl Name {
     /// The name of the block of `tokens` that follows this one.
     pub(crate) fn then(self, tokens: &[u32]) -> Self {
         let mut digest = Sha256::new_with_prefix(self.0);
-        tokens.iter().for_each(|token| digest.update(token.to_le_bytes()));
+        for token in tokens {
+            digest.update(token.to_le_bytes());
+        }
         Self(digest.finalize().into())
     }
 }

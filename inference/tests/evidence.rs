@@ -139,6 +139,6 @@ async fn a_server_without_a_seed_is_judged_by_surprisal_and_the_report_says_so()
 fn nothing_is_demanded_of_another_engine_without_a_measurement() {
     let dir = dir();
     let own = side(&engine(dir.path(), NumericClass::F32, None));
-    let other = Side { engine: "another/1".to_owned(), ..own.clone() };
+    let other = Side { engine: "another/1".to_owned(), ..own };
     assert!(Pair::equality(&other, &own).is_none());
 }

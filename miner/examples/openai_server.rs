@@ -1,4 +1,4 @@
-//! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,…]]`: the OpenAI surface of
+//! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,…]]`: the `OpenAI` surface of
 //! a miner without a chain, for interoperability tests. Port 0 takes a free one; prints the address.
 #![expect(clippy::print_stdout, reason = "the address is its output")]
 

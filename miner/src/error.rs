@@ -88,8 +88,8 @@ impl Explain for Error {
             | Self::Identity(_)
             | Self::NoExternalAddress { .. }
             | Self::OpenToAll { .. }
-            | Self::Backends(_) => Exit::Usage,
-            Self::Model(ModelError::Class { .. })
+            | Self::Backends(_)
+            | Self::Model(ModelError::Class { .. })
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
             Self::Link(LinkError::Interrupted) => Exit::Interrupted,

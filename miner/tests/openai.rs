@@ -1,4 +1,4 @@
-//! The OpenAI surface as an HTTP client meets it, over the model that ships.
+//! The `OpenAI` surface as an HTTP client meets it, over the model that ships.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::sync::Arc;

@@ -69,10 +69,13 @@ pub type Label = (&'static str, &'static str);
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Inner>);
 
+/// Writes counters that a part keeps itself.
+type Source = Box<dyn Fn(&mut String) + Send + Sync>;
+
 #[derive(Default)]
 struct Inner {
     series: Mutex<BTreeMap<Key, Series>>,
-    others: Mutex<Vec<Box<dyn Fn(&mut String) + Send + Sync>>>,
+    others: Mutex<Vec<Source>>,
 }
 
 impl fmt::Debug for Inner {

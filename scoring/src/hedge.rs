@@ -26,7 +26,9 @@ pub fn weights(losses: &[f64], rate: f64) -> Vec<f64> {
         .map(|loss| if loss.is_finite() { libm::exp(-rate * (loss - least)) } else { 0.0 })
         .collect();
     let total: f64 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= total);
+    for weight in &mut weights {
+        *weight /= total;
+    }
     weights
 }
 

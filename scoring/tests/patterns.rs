@@ -1,5 +1,7 @@
 //! The scoring path over numbers of any bit pattern: NaN, infinities, subnormals and all.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use chain_metadata::{Hotkey, Uid};
 use scoring::pay::Shape;
 use scoring::weigh::{Burn, Payee, shares, weigh};

@@ -141,7 +141,6 @@ impl Topic {
     /// The forecasts that were opened, that are what was sealed, and that have the form asked for: in
     /// the order in which they were sealed.
     fn opened<'m>(
-        &self,
         draw: &TopicDraw,
         measured: &'m [Measured<Measurement>],
     ) -> Vec<(Hotkey, &'m [i32])> {
@@ -194,7 +193,7 @@ impl Rule for Topic {
         state: &Memory,
     ) -> Result<Vec<Finding>, JudgeError> {
         Self::consistent(draw, measured)?;
-        let opened = self.opened(draw, measured);
+        let opened = Self::opened(draw, measured);
         let mixture = Mixture::of(&self.params, draw, &opened, state);
         let gains: BTreeMap<_, _> = mixture.gains(draw).into_iter().collect();
         let finding = |one: &Measured<Measurement>| Finding {
@@ -206,7 +205,7 @@ impl Rule for Topic {
     }
 
     fn learn(&self, state: Memory, draw: &TopicDraw, measured: &[Measured<Measurement>]) -> Memory {
-        let opened = self.opened(draw, measured);
+        let opened = Self::opened(draw, measured);
         let mixture = Mixture::of(&self.params, draw, &opened, &state);
         let present: Vec<_> = measured.iter().map(|one| one.hotkey).collect();
         mixture.remembered(draw, &opened, &present, state)

@@ -3,6 +3,8 @@
 //! The rule is `ledger`, whose source can be changed by a word; bugs of the framework's own and of
 //! `serve` are planted beside the arena.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use subnet_rules::arena::worlds::texts::Texts;
 use subnet_rules::arena::{Hyperparameters, Report, Settings, play};
 use subnet_rules::manifest::Manifest;

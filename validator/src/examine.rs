@@ -97,7 +97,7 @@ impl Examiner {
             Endpoint { ip: place.ip(), port: place.port(), hotkey }
         });
         let body = body(&draw.public, self.audit.is_some());
-        Asked { hotkey, counter, body, draw, endpoint }
+        Asked { hotkey, counter, draw, body, endpoint }
     }
 
     /// One result for each question, in order; those without an endpoint are not asked.

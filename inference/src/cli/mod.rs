@@ -185,7 +185,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<Outcome> {
         }
         Command::Calibrate(args) => runtime()?.block_on(evidence::calibrate(&args, out))?,
         Command::EvidenceTable(args) => {
-            runtime()?.block_on(evidence::evidence_table(&args, out))?
+            runtime()?.block_on(evidence::evidence_table(&args, out))?;
         }
     }
     Ok(Outcome::Done)
@@ -265,5 +265,5 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(hint) = error.downcast_ref().and_then(CommandError::hint) {
         return Some(hint);
     }
-    error.chain().any(|cause| cause.is::<LoadError>()).then_some(HINT)
+    error.chain().any(<dyn std::error::Error + 'static>::is::<LoadError>).then_some(HINT)
 }

@@ -350,7 +350,9 @@ impl Worker {
 
     fn remove(&mut self, index: usize) -> Task {
         let Running { task, blocks, .. } = self.running.remove(index);
-        blocks.into_iter().for_each(|block| self.kv.blocks.give(block));
+        for block in blocks {
+            self.kv.blocks.give(block);
+        }
         task
     }
 

@@ -187,9 +187,9 @@ pub enum CommandError {
     #[error("no calibration of {server} seen from {verifier}")]
     Uncalibrated {
         /// Who answered.
-        server: Side,
+        server: Box<Side>,
         /// Who checks.
-        verifier: Side,
+        verifier: Box<Side>,
     },
     /// Computing failed.
     #[error("computing failed")]
@@ -348,7 +348,7 @@ fn pair(
     if server.model.class == own.model.class && server.model != own.model {
         return Err(CommandError::Foreign { named: server.model, loaded: own.model });
     }
-    Err(CommandError::Uncalibrated { server, verifier: own })
+    Err(CommandError::Uncalibrated { server: Box::new(server), verifier: Box::new(own) })
 }
 
 fn print_report(out: &mut impl Write, report: &Report, answer: &Answer) -> io::Result<()> {

@@ -99,6 +99,6 @@ async fn what_three_hundred_blocks_at_once_did_can_be_read() {
     client.chain.mine(300).unwrap();
     let first = client.chain.block_hash(head + 1).unwrap();
     let events = [sp_io::hashing::twox_128(b"System"), sp_io::hashing::twox_128(b"Events")];
-    let at_first = [hex(&events.concat()).into(), json!(first)];
+    let at_first = [hex(events.concat()).into(), json!(first)];
     assert!(client.ask("state_getStorage", at_first).await.is_string());
 }

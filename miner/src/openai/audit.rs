@@ -1,5 +1,7 @@
 //! What an auditor asks: what does this model make of these tokens, and which model is it.
 
+use std::fmt::Write as _;
+
 use axum::{
     Json,
     extract::State,
@@ -80,7 +82,10 @@ async fn scores(surface: &Surface, asked: &Asked) -> Result<Value, ApiError> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
 }
 
 /// `GET /v1/identity`: what is served, and what can be proven about an answer. With backends nothing

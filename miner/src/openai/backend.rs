@@ -119,7 +119,7 @@ impl Backends {
 
     /// As [`Self::forward`], for what is only read.
     pub(super) async fn fetch(&self, path: &str) -> Result<Response, ApiError> {
-        self.ask(|client, url| client.get(url), path).await
+        self.ask(reqwest::Client::get, path).await
     }
 
     async fn ask(

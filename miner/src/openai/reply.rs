@@ -200,7 +200,7 @@ impl Answer {
     fn likely(&self, id: u32, logprob: f32) -> Value {
         let token = self.text(id);
         // A part of a character has no text of its own, and we keep no bytes of words.
-        let bytes = (!token.contains(char::REPLACEMENT_CHARACTER)).then(|| token.as_bytes());
+        let bytes = (!token.contains(char::REPLACEMENT_CHARACTER)).then_some(token.as_bytes());
         json!({ "token": token, "logprob": logprob, "bytes": bytes })
     }
 

@@ -170,6 +170,7 @@ pub(super) enum Style {
 
 /// A checked request.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the switches of the API")]
 pub(super) struct Form {
     pub(super) style: Style,
     pub(super) model: Option<String>,

@@ -132,5 +132,11 @@ impl Telling {
 }
 
 fn frames(values: &[Value]) -> Bytes {
-    values.iter().map(|value| format!("data: {value}\n\n")).collect::<String>().into()
+    let mut text = String::new();
+    for value in values {
+        text.push_str("data: ");
+        text.push_str(&value.to_string());
+        text.push_str("\n\n");
+    }
+    text.into()
 }

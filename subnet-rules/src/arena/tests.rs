@@ -119,7 +119,11 @@ impl Bugged {
             }
             (Bug::HiddenState, Evidence::Score(_)) => {
                 self.judged.set(self.judged.get() + 1);
-                Evidence::Score(if self.judged.get() % 7 == 0 { Grade::ZERO } else { Grade::ONE })
+                Evidence::Score(if self.judged.get().is_multiple_of(7) {
+                    Grade::ZERO
+                } else {
+                    Grade::ONE
+                })
             }
             (Bug::NoClock, Evidence::Score(_)) => Evidence::Score(Grade::ONE),
             (_, evidence) => evidence,

@@ -137,6 +137,6 @@ fn an_opening_that_is_not_the_committed_product_is_wrong() {
 fn the_steps_to_open_are_not_known_before_the_roots() {
     let (rule, secret) = (rule(), Secret(Digest([4; 32])));
     let chosen: BTreeSet<_> =
-        (0..40).map(|n| rule.to_open(secret, &vec![Digest([n; 32]); 4])).collect();
+        (0..40).map(|n| rule.to_open(secret, &[Digest([n; 32]); 4])).collect();
     assert!(chosen.len() > 6, "{chosen:?}");
 }

@@ -31,13 +31,13 @@ fn answer(text: &str, tokens: usize) -> Answer {
 }
 
 fn open_draw(rule: &Serve) -> ServeDraw {
-    Draw { public: rule.task("Q: what did ann?\nA:".into(), 1), secret: Secret::Open }
+    Draw { public: rule.task("Q: what did ann?\nA:", 1), secret: Secret::Open }
 }
 
 fn checked_draw(rule: &Serve) -> ServeDraw {
     let level = Level::try_from(1).unwrap();
     let secret = Secret::Checked { family: Family::Extract, level, answer: "red cup".into() };
-    Draw { public: rule.task("ann: red cup\nQ: what has ann?\nA:".into(), 1), secret }
+    Draw { public: rule.task("ann: red cup\nQ: what has ann?\nA:", 1), secret }
 }
 
 fn judged(rule: &Serve, draw: &ServeDraw, answer: Answer) -> Vec<(String, Evidence)> {

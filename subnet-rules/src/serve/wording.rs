@@ -63,6 +63,7 @@ impl Wording {
     }
 
     /// Whether this is what a manifest says by saying nothing.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
     pub(super) fn is_plain(&self) -> bool {
         *self == Self::Plain
     }

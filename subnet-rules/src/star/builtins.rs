@@ -4,7 +4,6 @@
 // The macro turns each function below into a value of the language; its own form of arguments and
 // results is not ours to choose.
 #![expect(clippy::unnecessary_wraps, reason = "the macro wants results")]
-#![expect(clippy::needless_pass_by_value, reason = "the macro wants values")]
 
 use serde_json::{Value as Json, json};
 use starlark::environment::GlobalsBuilder;
@@ -234,5 +233,5 @@ pub(super) fn evidence(globals: &mut GlobalsBuilder) {
 }
 
 fn finding<'v>(miner: &str, track: &str, evidence: &Json, heap: Heap<'v>) -> Value<'v> {
-    heap.alloc(&json!({ "hotkey": miner, "track": track, "evidence": evidence }))
+    heap.alloc(json!({ "hotkey": miner, "track": track, "evidence": evidence }))
 }

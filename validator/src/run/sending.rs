@@ -209,7 +209,7 @@ impl Validator {
     pub(super) async fn follow_commits(&mut self, view: &View) -> Result<(), Error> {
         let period = view.hyperparameters.reveal_period_epochs;
         for fate in self.watch.at_head(&view.head, &view.clock, period).await? {
-            self.revealed(fate)?;
+            self.revealed(&fate)?;
         }
         for (id, row) in self.store.committed()? {
             if let (Some(Hidden::Hash { salt, version_key }), true) =
@@ -222,7 +222,7 @@ impl Validator {
     }
 
     /// What the chain made of a timelocked commit, ours or another program's with our key.
-    fn revealed(&mut self, fate: Fate) -> Result<(), Error> {
+    fn revealed(&mut self, fate: &Fate) -> Result<(), Error> {
         let end = fate.lost.as_ref().map_or("applied", |cause| cause.name());
         self.health.metrics.count(REVEALS, &[("end", end)], 1);
         if let Some(cause) = &fate.lost {

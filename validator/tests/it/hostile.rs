@@ -91,8 +91,9 @@ async fn bare(path: &'static str, tasks: &mut JoinSet<()>) -> u16 {
         let mut open = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
-            // Whatever came of the request: these do not care.
-            stream.read(&mut request).await.ok();
+            if !matches!(stream.read(&mut request).await, Ok(1..)) {
+                continue;
+            }
             match path {
                 "//Mute" => open.push(stream),
                 "//Unsigned" => {
@@ -146,8 +147,8 @@ async fn whatever_miners_send_is_counted_by_name_and_the_validator_goes_on() {
     let (sender, mut status) = watch::channel(Status::waiting(key(VALIDATOR).hotkey()));
     let parts = Parts { status: Some(sender), ..Parts::default() };
     let shutdown = Shutdown::new();
-    let running =
-        tokio::spawn(validator::run_with(config(node.url(), dir.path()), parts, shutdown.clone()));
+    let mut running = JoinSet::new();
+    running.spawn(validator::run_with(config(node.url(), dir.path()), parts, shutdown.clone()));
     let asked = |status: &Status| status.rounds >= 3 && status.weights_set >= 1;
     let last = tokio::time::timeout(Duration::from_secs(120), status.wait_for(asked))
         .await
@@ -155,7 +156,7 @@ async fn whatever_miners_send_is_counted_by_name_and_the_validator_goes_on() {
         .unwrap()
         .clone();
     shutdown.cancel();
-    running.await.unwrap().unwrap();
+    running.join_next().await.unwrap().unwrap().unwrap();
 
     let faults: BTreeMap<Hotkey, _> =
         last.miners.iter().map(|miner| (miner.hotkey, miner.fault.clone())).collect();

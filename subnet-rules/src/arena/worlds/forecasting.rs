@@ -92,7 +92,7 @@ fn expert(operator: usize, series: &Series) -> f64 {
     match operator % CONTEXTS {
         0 => value(1),
         1 => (value(2) + value(4) - value(1) - value(3)) / 4.0,
-        2 => (value(1 + PERIOD - HORIZON) + value(1 + 2 * PERIOD - HORIZON)) / 2.0,
+        2 => f64::midpoint(value(1 + PERIOD - HORIZON), value(1 + 2 * PERIOD - HORIZON)),
         _ => line(series),
     }
 }

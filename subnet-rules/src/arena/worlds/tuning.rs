@@ -54,7 +54,7 @@ struct Trainer {
 #[derive(Debug, Clone)]
 struct Committed {
     commitment: Digest,
-    committed_at: u64,
+    block: u64,
     logits: Logits,
     /// Loss of each symbol in each context, micronats; empty for an artefact that does not load or is
     /// not the committed one.
@@ -112,8 +112,8 @@ impl Tuning {
             // A copy follows what it copies by some blocks at least.
             let latest =
                 if one.kind == Kind::Copier { epoch * BLOCKS } else { epoch * BLOCKS - 20 };
-            let committed_at = latest - 1 - self.prf.below(10);
-            self.publish(place, one, committed_at, logits);
+            let block = latest - 1 - self.prf.below(10);
+            self.publish(place, one, block, logits);
         }
     }
 
@@ -164,9 +164,8 @@ impl Tuning {
         let victim = *honest.get(who.operator % honest.len().max(1))?;
         let original = self.committed[victim].first()?;
         let place = all.iter().position(|one| one == who)?;
-        let copied_since = self.committed[place]
-            .first()
-            .is_some_and(|copy| copy.committed_at > original.committed_at);
+        let copied_since =
+            self.committed[place].first().is_some_and(|copy| copy.block > original.block);
         (!copied_since).then(|| original.logits.clone())
     }
 
@@ -179,14 +178,14 @@ impl Tuning {
     }
 
     /// Puts a commitment on chain. The forger's is to other bytes than it hands out.
-    fn publish(&mut self, place: usize, who: &Identity, committed_at: u64, logits: Logits) {
+    fn publish(&mut self, place: usize, who: &Identity, block: u64, logits: Logits) {
         let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
         let claimed: &[u8] = if who.kind == Kind::Forger { b"another model" } else { &bytes };
         let on_chain = commitment(claimed, &who.hotkey);
         let as_committed = commitment(&bytes, &who.hotkey) == on_chain;
         let loads = logits.len() == CONTEXTS * SYMBOLS;
         let losses = if as_committed && loads { normalised(&logits) } else { Vec::new() };
-        let committed = Committed { commitment: on_chain, committed_at, logits, losses };
+        let committed = Committed { commitment: on_chain, block, logits, losses };
         self.committed[place].insert(0, committed);
     }
 
@@ -203,7 +202,7 @@ impl Tuning {
             let of_batch = |cells: &Vec<usize>| mean_loss(&one.losses, cells);
             let losses =
                 if is_copy(one) { Vec::new() } else { cells.iter().map(of_batch).collect() };
-            Run { commitment: one.commitment, committed_at: one.committed_at, losses }
+            Run { commitment: one.commitment, committed_at: one.block, losses }
         };
         let runs: Vec<_> = chosen.into_iter().map(run).collect();
         let made = runs.iter().filter(|run| !run.losses.is_empty()).count();
