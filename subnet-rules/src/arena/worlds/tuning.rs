@@ -1,6 +1,6 @@
 //! The miners of `tune`: real byte models, trained on real text of the grammar, really run.
 //!
-//! A model is a table of logits, [`SYMBOLS`] for each of [`CONTEXTS`] hashes of the three bytes before. Its
+//! A model is a table of logits, `SYMBOLS` for each of `CONTEXTS` hashes of the three bytes before. Its
 //! log-probabilities are the validator's own normalisation of those logits: a table that claims more
 //! than all probability gains nothing by it.
 
