@@ -28,20 +28,43 @@ pub(super) struct Observer {
     report: Report,
 }
 
+/// Epochs whose whole incentive is burned before they count all the same: a model that takes minutes to
+/// tell from another has its verdicts by then, and a miner about whom nothing can be said does not
+/// hold up the end.
+const PATIENCE: u32 = 20;
+
 /// Counts epochs that our validators' weights paid for: the chain's first epochs only grant
-/// permits and pay nobody for work.
+/// permits and pay nobody for work, and while nobody has a verdict the incentive is burned.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct EpochCount {
     last_step: Option<u64>,
     paid: u32,
+    burned: u32,
+}
+
+/// Where an epoch's incentive went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Incentive {
+    /// Nowhere: nobody's weights counted.
+    None,
+    /// To nobody of the cast, while there are miners without a verdict.
+    Burned,
+    /// To miners of the cast, or to nobody because every one of them failed.
+    Decided,
 }
 
 impl EpochCount {
     /// Takes in the metagraph's last step; returns whether a paid epoch has just ended.
-    fn observe(&mut self, last_step: u64, incentive_paid: bool) -> bool {
+    fn observe(&mut self, last_step: u64, incentive: Incentive) -> bool {
         let new = self.last_step.is_some_and(|known| known != last_step);
         self.last_step = Some(last_step);
-        let counts = new && incentive_paid;
+        self.burned += u32::from(new && incentive == Incentive::Burned);
+        let counts = new
+            && match incentive {
+                Incentive::None => false,
+                Incentive::Burned => self.burned > PATIENCE,
+                Incentive::Decided => true,
+            };
         self.paid += u32::from(counts);
         counts
     }
@@ -108,8 +131,7 @@ impl Observer {
     async fn observe(&mut self, head: Head) -> Result<(), UpError> {
         let metagraph = self.chain.metagraph(self.netuid, Some(head.hash)).await?;
         self.report.blocks = head.number;
-        let paid = metagraph.neurons.iter().any(|neuron| neuron.incentive > 0);
-        if self.epochs.observe(metagraph.last_step, paid) {
+        if self.epochs.observe(metagraph.last_step, self.incentive(&metagraph)) {
             self.report.epochs = self.epochs.paid;
             tracing::info!(
                 target: "ganglion::up",
@@ -121,6 +143,21 @@ impl Observer {
         }
         self.read_validators(&metagraph);
         self.read_miners(&metagraph).await
+    }
+
+    fn incentive(&self, metagraph: &Metagraph) -> Incentive {
+        let earns = |row: &MinerReport| {
+            metagraph.neuron_of(&row.hotkey).is_some_and(|neuron| neuron.incentive > 0)
+        };
+        if metagraph.neurons.iter().all(|neuron| neuron.incentive == 0) {
+            Incentive::None
+        } else if self.report.miners.iter().any(earns)
+            || self.report.miners.iter().all(|row| row.identity == "fail")
+        {
+            Incentive::Decided
+        } else {
+            Incentive::Burned
+        }
     }
 
     fn read_validators(&mut self, metagraph: &Metagraph) {
@@ -228,11 +265,20 @@ mod tests {
     #[test]
     fn epochs_that_only_grant_permits_do_not_count() {
         let mut epochs = EpochCount::default();
-        assert!(!epochs.observe(0, false));
-        assert!(!epochs.observe(40, false), "the bootstrap epoch paid nobody");
-        assert!(epochs.observe(80, true));
-        assert!(!epochs.observe(80, true), "the same epoch, one block later");
-        assert!(epochs.observe(120, true));
+        assert!(!epochs.observe(0, Incentive::None));
+        assert!(!epochs.observe(40, Incentive::None), "the bootstrap epoch paid nobody");
+        assert!(epochs.observe(80, Incentive::Decided));
+        assert!(!epochs.observe(80, Incentive::Decided), "the same epoch, one block later");
+        assert!(epochs.observe(120, Incentive::Decided));
         assert_eq!(epochs.paid, 2);
+    }
+
+    #[test]
+    fn epochs_that_burn_everything_count_only_when_patience_ends() {
+        let mut epochs = EpochCount::default();
+        let steps = 0..=u64::from(PATIENCE);
+        let counted = steps.filter(|step| epochs.observe(*step, Incentive::Burned)).count();
+        assert_eq!(counted, 0);
+        assert!(epochs.observe(1_000, Incentive::Burned));
     }
 }
