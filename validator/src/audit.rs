@@ -43,6 +43,36 @@ pub(crate) enum AuditError {
     },
 }
 
+/// The file of one answer in the folder.
+pub(crate) fn file(epoch: u64, block: u64, hotkey: &Hotkey, counter: u64) -> String {
+    format!("{epoch}-{block}-{hotkey}-{counter}.json")
+}
+
+/// Removes the answers of epochs before `oldest`; files of other names are not ours.
+pub(crate) fn expire(dir: &Path, oldest: u64) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if epoch_of(&entry.file_name().to_string_lossy()).is_some_and(|epoch| epoch < oldest) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The epoch in a name that [`file`] gave.
+fn epoch_of(name: &str) -> Option<u64> {
+    let [epoch, block, hotkey, counter] =
+        name.strip_suffix(".json")?.split('-').collect::<Vec<_>>().try_into().ok()?;
+    let (_, _): (u64, u64) = (block.parse().ok()?, counter.parse().ok()?);
+    hotkey.parse::<Hotkey>().ok()?;
+    epoch.parse().ok()
+}
+
 /// Writes the evidence of `reply` to `path`, if it is evidence of the answer to `task`.
 pub(crate) fn keep(
     path: &Path,
@@ -113,6 +143,22 @@ mod tests {
         let signed_answer = answer.signed_by(pair.public().0, |bytes| pair.sign(bytes).0);
         assert!(signed(&signed_answer, &hotkey).is_ok());
         assert!(matches!(signed(&signed_answer, &other), Err(AuditError::Unsigned)));
+    }
+
+    #[test]
+    fn answers_expire_by_epoch_and_other_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let hotkey = Hotkey::from_bytes([7; 32]);
+        let (old, kept) = (file(4, 90, &hotkey, 0), file(5, 99, &hotkey, 1));
+        for name in [&old, &kept, "1-notes.json", "1-2-me-3.json"] {
+            std::fs::write(dir.path().join(name), "{}").unwrap();
+        }
+        expire(dir.path(), 5).unwrap();
+        assert!(!dir.path().join(&old).exists());
+        for name in [&kept, "1-notes.json", "1-2-me-3.json"] {
+            assert!(dir.path().join(name).exists(), "{name}");
+        }
+        expire(&dir.path().join("none"), 5).unwrap();
     }
 
     /// Three tokens of the shipped model.

@@ -15,7 +15,7 @@ const EVIDENCE: &str = "evidence";
 const BOOK: &str = "book";
 
 /// Epochs for which exchanges are kept: three days at 72 minutes. The book keeps what they said.
-const KEPT_EPOCHS: u64 = 60;
+pub(crate) const KEPT_EPOCHS: u64 = 60;
 
 /// One round of questions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

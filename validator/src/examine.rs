@@ -16,7 +16,7 @@ use wire::generate::{self, GenerateRequest};
 use wire::{AnswerError, Client, Endpoint, Question};
 
 use crate::audit;
-use crate::evidence::{Exchange, Outcome, Round};
+use crate::evidence::{Exchange, KEPT_EPOCHS, Outcome, Round};
 use crate::measure::measure;
 
 /// Answers measured at a time: enough to fill a batch of the reference engine.
@@ -70,6 +70,12 @@ impl Examiner {
             .buffered(MEASURED_TOGETHER)
             .collect()
             .await;
+        if let Some(dir) = &self.audit {
+            let oldest = plan.epoch.saturating_sub(KEPT_EPOCHS);
+            if let Err(error) = audit::expire(dir, oldest) {
+                tracing::warn!(%error, dir = %dir.display(), "old audited answers are not removed");
+            }
+        }
         Round { epoch: plan.epoch, block: plan.block, exchanges }
     }
 
@@ -127,7 +133,7 @@ impl Examiner {
     ) -> Exchange {
         let Asked { hotkey, counter, draw, body, .. } = asked;
         if let (Some(dir), Some(Ok(answer))) = (&self.audit, &answer) {
-            let name = format!("{}-{}-{hotkey}-{counter}.json", plan.epoch, plan.block);
+            let name = audit::file(plan.epoch, plan.block, &hotkey, counter);
             let kept = audit::keep(&dir.join(name), &self.engine, &draw.public, &hotkey, answer);
             if let Err(error) = kept {
                 tracing::debug!(%hotkey, %error, "an answer is not kept for audit");
