@@ -1,6 +1,8 @@
 //! Logs: human lines on a terminal, one JSON object a line for machines. Always on stderr, so that
 //! stdout stays for what was asked for.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// The shape of a log line.
@@ -40,8 +42,14 @@ impl LogArgs {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
             EnvFilter::new(format!("{level},subxt=warn,jsonrpsee=warn,hyper=warn,h2=warn"))
         });
-        let builder =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // Colours are for a terminal whose owner wants them; and who closes stderr wants no logs, not
+        // the end of the program.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal() && !plain)
+            .log_internal_errors(false);
         let installed = match self.format {
             Format::Human => builder.try_init(),
             Format::Json => builder.json().flatten_event(true).try_init(),

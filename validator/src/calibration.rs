@@ -71,6 +71,7 @@ async fn passes(
     let done = queued(|| engine.generate(job.clone())).await?;
     Ok(grammar::grade(&task.answer, &done.text))
 }
+
 /// The table that ships for the engine's model, or else one measured now.
 pub async fn known_or_measured(engine: &Engine) -> Result<Calibration, EngineError> {
     match Calibration::known(&engine.model_id().to_string()) {

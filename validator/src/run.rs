@@ -28,6 +28,10 @@ use crate::{Config, Error, Status, calibration};
 use standing::Standings;
 use view::View;
 
+/// Tokens whose keys and values a validator keeps: sixteen answers measured at once, of 256 tokens
+/// with their prompts. Tasks are short and hardly ever repeat, so more would only fill memory.
+const KV_TOKENS: usize = 4_096;
+
 /// What the caller of [`run_with`] brings along.
 #[derive(Debug, Default)]
 pub struct Parts {
@@ -105,7 +109,8 @@ impl Validator {
             engine
         } else {
             let model = config.model.load(None).await?;
-            Arc::new(Engine::start(model, EngineOptions::default()))
+            let options = EngineOptions { kv_tokens: KV_TOKENS, ..EngineOptions::default() };
+            Arc::new(Engine::start(model, options))
         };
         let calibration = match parts.calibration {
             Some(calibration) => calibration,

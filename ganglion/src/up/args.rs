@@ -11,7 +11,7 @@ const TEMPO: u16 = 40;
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpArgs {
     /// Stop after this many epochs paid by our validators' weights; without it, run until Ctrl-C.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
     /// Print one JSON object on standard output at the end, and no table.
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start has failed")]
 
+mod calibration;
 mod hidden;
 mod hostile;
 mod kill;
