@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a figure that cannot be taken stops the run")]
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 

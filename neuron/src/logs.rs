@@ -1,7 +1,7 @@
 //! Logs: human lines on a terminal, one JSON object a line for machines. Always on stderr, so that
 //! stdout stays for what was asked for.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -30,15 +30,26 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Installs the process's logger. `RUST_LOG` wins over the flags. A second call does nothing:
-    /// the first program of a process decides.
+    /// Installs the process's logger, which writes to stderr. `RUST_LOG` wins over the flags. A
+    /// second call does nothing: the first program of a process decides.
     pub fn install(&self) {
-        let level = match (self.quiet, self.verbose) {
-            (true, _) => "warn",
-            (false, 0) => "info",
-            (false, 1) => "debug",
-            (false, _) => "trace",
-        };
+        self.install_to(self.level(["info", "debug", "trace"]), std::io::stderr);
+    }
+
+    /// Installs the logger of a program that draws on the terminal: lines go through its `writer`,
+    /// one level sparser, as the drawing tells the rest.
+    pub fn install_beside<W: Write>(&self, writer: impl Fn() -> W + Send + Sync + 'static) {
+        self.install_to(self.level(["warn", "info", "debug"]), writer);
+    }
+
+    fn level(&self, by_verbosity: [&'static str; 3]) -> &'static str {
+        if self.quiet {
+            return "warn";
+        }
+        by_verbosity[usize::from(self.verbose).min(by_verbosity.len() - 1)]
+    }
+
+    fn install_to<W: Write>(&self, level: &str, writer: impl Fn() -> W + Send + Sync + 'static) {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
             EnvFilter::new(format!("{level},subxt=warn,jsonrpsee=warn,hyper=warn,h2=warn"))
         });
@@ -47,7 +58,7 @@ impl LogArgs {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(writer)
             .with_ansi(std::io::stderr().is_terminal() && !plain)
             .log_internal_errors(false);
         let installed = match self.format {

@@ -34,7 +34,10 @@ use screen::Screen;
 /// # Errors
 /// When the chain, a miner or a validator cannot be started, or one of them ends early.
 pub async fn run(args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
-    let mut screen = Screen::new(args.json);
+    run_on(&Screen::default(), args, shutdown).await
+}
+
+async fn run_on(screen: &Screen, args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
     let say = |line: &str| tracing::info!(target: "ganglion::up", "{line}");
     say("starting the chain and setting the stage");
     let engine = cast::load_model(args).await?;
@@ -49,7 +52,7 @@ pub async fn run(args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
     let outcome = tokio::select! {
         biased;
         () = shutdown.cancelled() => Ok(()),
-        outcome = observer.watch(args.epochs, &mut screen) => outcome,
+        outcome = observer.watch(args.epochs, screen) => outcome,
         early = cast.first_to_end() => Err(early),
     };
     cast.shutdown().await;
@@ -60,12 +63,18 @@ pub async fn run(args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
 
 /// `ganglion up` as a command: runs, prints, and says how the program ends.
 pub fn main(args: &UpArgs, logs: &LogArgs) -> Exit {
-    logs.install();
-    neuron::cli::run_to_end(|shutdown| Box::pin(run_and_print(args, shutdown)))
+    let screen = if args.json { Screen::default() } else { Screen::of_terminal() };
+    if screen.is_interactive() {
+        let screen = screen.clone();
+        logs.install_beside(move || screen.log());
+    } else {
+        logs.install();
+    }
+    neuron::cli::run_to_end(|shutdown| Box::pin(run_and_print(&screen, args, shutdown)))
 }
 
-async fn run_and_print(args: &UpArgs, shutdown: Shutdown) -> Result<(), UpError> {
-    let report = run(args, shutdown).await?;
+async fn run_and_print(screen: &Screen, args: &UpArgs, shutdown: Shutdown) -> Result<(), UpError> {
+    let report = run_on(screen, args, shutdown).await?;
     if args.json {
         let mut out = std::io::stdout().lock();
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;

@@ -108,7 +108,7 @@ impl Observer {
     pub(super) async fn watch(
         &mut self,
         epochs: Option<u32>,
-        screen: &mut Screen,
+        screen: &Screen,
     ) -> Result<(), UpError> {
         self.report.chain.spec_version = self.chain.spec_version().await?;
         let mut heads = self.chain.heads();

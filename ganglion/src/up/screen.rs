@@ -1,9 +1,13 @@
 //! The live table: the report as lines of text (pure), and the terminal that redraws them in place.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets,
+};
 use crossterm::{cursor, queue, style, terminal};
+use parking_lot::Mutex;
 
 use super::report::{MinerReport, Report, ValidatorReport, alpha};
 
@@ -94,6 +98,9 @@ fn validators(rows: &[ValidatorReport]) -> Table {
 fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    // A line under each row would halve what fits.
+    table.remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     table
 }
 
@@ -115,43 +122,92 @@ fn short(digest: &str) -> &str {
 }
 
 /// A place to draw: in place on a terminal, nothing elsewhere (there, lines tell the story).
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Screen {
-    lines_drawn: u16,
-    interactive: bool,
+    pane: Option<Arc<Mutex<Pane>>>,
 }
 
 impl Screen {
-    /// Draws only when standard output is a terminal and nobody asked for JSON.
-    pub(super) fn new(json: bool) -> Self {
-        Self { lines_drawn: 0, interactive: !json && std::io::stdout().is_terminal() }
+    /// Draws only when standard output is a terminal.
+    pub(super) fn of_terminal() -> Self {
+        let pane = std::io::stdout().is_terminal().then(Arc::default);
+        Self { pane }
     }
 
     /// Whether a person is looking at a live table.
-    pub(super) fn is_interactive(&self) -> bool {
-        self.interactive
+    pub(super) const fn is_interactive(&self) -> bool {
+        self.pane.is_some()
+    }
+
+    /// Where log lines go: above the table, if they are meant for the same terminal.
+    pub(super) fn log(&self) -> Log {
+        Log { pane: self.pane.clone().filter(|_| std::io::stderr().is_terminal()) }
     }
 
     /// Prints text that stays above the table.
-    pub(super) fn print(&mut self, text: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}")?;
-        self.lines_drawn = 0;
-        out.flush()
+    pub(super) fn print(&self, text: &str) -> std::io::Result<()> {
+        match &self.pane {
+            Some(pane) => pane.lock().insert(&format!("{text}\n")),
+            None => Ok(()),
+        }
     }
 
     /// Replaces what was drawn before.
-    pub(super) fn draw(&mut self, text: &str) -> std::io::Result<()> {
-        if !self.interactive {
-            return Ok(());
+    pub(super) fn draw(&self, text: &str) -> std::io::Result<()> {
+        match &self.pane {
+            Some(pane) => pane.lock().draw(text),
+            None => Ok(()),
         }
+    }
+}
+
+/// What is drawn now, at the bottom of the terminal.
+#[derive(Debug, Default)]
+struct Pane {
+    shown: String,
+}
+
+impl Pane {
+    fn draw(&mut self, text: &str) -> std::io::Result<()> {
+        let fits = terminal::size().map_or(usize::MAX, |(_, rows)| usize::from(rows) - 1);
+        let shown: String = text.lines().take(fits).flat_map(|line| [line, "\n"]).collect();
+        self.replace("", shown)
+    }
+
+    fn insert(&mut self, above: &str) -> std::io::Result<()> {
+        let shown = self.shown.clone();
+        self.replace(above, shown)
+    }
+
+    fn replace(&mut self, above: &str, shown: String) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        if self.lines_drawn > 0 {
-            queue!(out, cursor::MoveToPreviousLine(self.lines_drawn))?;
+        let rows = u16::try_from(self.shown.lines().count()).unwrap_or(u16::MAX);
+        if rows > 0 {
+            queue!(out, cursor::MoveToPreviousLine(rows))?;
         }
-        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown), style::Print(text))?;
-        out.flush()?;
-        self.lines_drawn = u16::try_from(text.lines().count()).unwrap_or(u16::MAX);
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown))?;
+        queue!(out, style::Print(above), style::Print(&shown))?;
+        self.shown = shown;
+        out.flush()
+    }
+}
+
+/// Writes log lines so that they do not cut the table in two.
+#[derive(Debug)]
+pub(super) struct Log {
+    pane: Option<Arc<Mutex<Pane>>>,
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        match &self.pane {
+            Some(pane) => pane.lock().insert(&String::from_utf8_lossy(line))?,
+            None => std::io::stderr().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
