@@ -70,18 +70,29 @@ pub struct RopeScaling {
 }
 
 /// No dimension of a model we could run exceeds this; products of two stay far from overflow.
-const MAX_DIMENSION: usize = 1 << 20;
+pub(crate) const MAX_DIMENSION: usize = 1 << 20;
 
 /// A configuration we cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not JSON, or a field is missing or of another type.
-    #[error("config.json does not describe a decoder")]
+    #[error("a field is missing, or not of the type it should be")]
     Json(#[from] serde_json::Error),
     /// A family we do not run.
     #[error("architecture `{0}` is not supported (supported: llama, qwen2, qwen3)")]
     Architecture(String),
+    /// A model that is no encoder, or one of a kind that we do not run.
+    #[error(
+        "architecture `{0}` makes no embeddings here (supported: bert with absolute positions)"
+    )]
+    NoEncoder(String),
+    /// An activation that we do not compute.
+    #[error("activation `{0}` is not supported in an encoder (supported: gelu)")]
+    Activation(String),
+    /// A way from tokens to a text that we do not go.
+    #[error("only pooling by the mean, or by the first token, is supported")]
+    Pooling,
     /// A dimension is zero or absurd.
     #[error("{field} = {value} is not within 1..={MAX_DIMENSION}")]
     Dimension {

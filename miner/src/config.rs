@@ -96,11 +96,13 @@ pub struct OpenAi {
     pub port: Option<u16>,
     /// Key that clients must show; needed where others than this machine can connect.
     pub key: Option<String>,
+    /// Encoder that makes embeddings: `minilm-l6`, or a folder; where not set, nothing does.
+    pub embedding_model: Option<String>,
 }
 
 impl Default for OpenAi {
     fn default() -> Self {
-        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None, key: None }
+        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None, key: None, embedding_model: None }
     }
 }
 
@@ -226,7 +228,7 @@ fn admission_table() -> [Setting; 4] {
     ]
 }
 
-fn openai_table() -> [Setting; 5] {
+fn openai_table() -> [Setting; 6] {
     [
         setting("openai.bind", "openai-bind", Kind::Text, "Address for plain OpenAI clients"),
         setting(
@@ -236,6 +238,12 @@ fn openai_table() -> [Setting; 5] {
             "Port for plain OpenAI clients; 0 takes a free one, without it nothing listens",
         ),
         setting("openai.key", "openai-key", Kind::Text, "Key that plain clients must show"),
+        setting(
+            "openai.embedding_model",
+            "embedding-model",
+            Kind::Text,
+            "Encoder that makes embeddings: minilm-l6, or a folder",
+        ),
         setting(
             "backends.urls",
             "backend",

@@ -50,6 +50,17 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// No encoder.
+    #[error("cannot load the encoder `{name}`")]
+    Embedder {
+        /// What was asked for.
+        name: String,
+        /// Why not.
+        source: Box<inference::LoadError>,
+    },
+    /// The loading of a model broke off.
+    #[error("loading broke off")]
+    Broken(#[from] tokio::task::JoinError),
     /// Backends that cannot be used.
     #[error(transparent)]
     Backends(#[from] crate::openai::BackendError),
@@ -108,6 +119,11 @@ impl Explain for Error {
             Self::Model(_) => {
                 "--model takes tiny, a name of the catalogue (smollm2-135m), a folder \
                  with safetensors, or a .gguf file; HF_ENDPOINT names another hub"
+                    .into()
+            }
+            Self::Embedder { .. } => {
+                "--embedding-model takes minilm-l6, or a folder with a BERT model's config.json, \
+                 tokenizer.json and safetensors"
                     .into()
             }
             Self::Lock(_) => "one process serves a hotkey; stop the other one first".into(),

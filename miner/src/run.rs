@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chain::{Call, Chain, Keypair, Metagraph};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
-use inference::{Engine, EngineOptions, ModelId};
+use inference::{Embedder, Engine, EngineOptions, ModelId, ModelSource};
 use neuron::{Health, Shutdown, expand};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -95,6 +95,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         announced: announced.to_string().into(),
         slots: service.slots.clone(),
         health: health.clone(),
+        embedder: embedder(&config).await?,
         backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
     };
     if let Some(backends) = surface.backends.clone() {
@@ -143,7 +144,7 @@ async fn plain(
     surface: &Surface,
     shutdown: &Shutdown,
 ) -> Result<Option<impl Future<Output = ()> + Send + use<>>, Error> {
-    let OpenAi { bind, port, key } = &config.openai;
+    let OpenAi { bind, port, key, .. } = &config.openai;
     let Some(port) = *port else { return Ok(None) };
     if key.is_none() && !bind.is_loopback() {
         return Err(Error::OpenToAll { bind: *bind });
@@ -189,6 +190,18 @@ async fn models(
         None => config.model.load(None).await?.id(),
     };
     Ok((start(config.model.load(Some(class)).await?), honest))
+}
+
+/// The encoder that makes embeddings, where one is wanted.
+async fn embedder(config: &Config) -> Result<Option<Arc<Embedder>>, Error> {
+    let Some(name) = config.openai.embedding_model.clone() else { return Ok(None) };
+    let threads = config.model.threads;
+    let source = ModelSource::parse(&name);
+    let loading = tokio::task::spawn_blocking(move || Embedder::load(&source, threads));
+    let embedder =
+        loading.await?.map_err(|source| Error::Embedder { name, source: source.into() })?;
+    tracing::info!(model = %embedder.id().short(), "making embeddings");
+    Ok(Some(Arc::new(embedder)))
 }
 
 fn engine_options(config: &Config) -> EngineOptions {

@@ -25,6 +25,7 @@ fn surface(backends: &[String]) -> Surface {
         engine: Arc::new(Engine::start(model, EngineOptions::default())),
         slots: Slots::new(&Admission::default()),
         health: Health::default(),
+        embedder: None,
         backends: Backends::new(backends, None).unwrap(),
     }
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The miner's OpenAI surface, judged by the official Python client; and a miner before llama.cpp's own
-# server. Both serve SmolLM2, from the wheel that holds it.
+# server. Both serve SmolLM2, and the miner MiniLM beside it, from the wheels that hold them.
 # usage: openai.sh CACHE_FOLDER   (holds the virtual environment and the model)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache="${1:?folder for the virtual environment and the model}"
 target="${CARGO_TARGET_DIR:-target}"
 model=$(tests/interop/smollm2.sh "$cache")
+encoder=$(tests/interop/minilm.sh "$cache")
 
 venv="$cache/venv-openai"
 python="$venv/bin/python"
@@ -29,7 +30,7 @@ address() { # log file: its first line, once it is there
     return 1
 }
 
-"$server" "$model" 0 secret >"$scratch/miner.log" &
+"$server" "$model" 0 secret "" "$encoder" >"$scratch/miner.log" &
 "$python" tests/interop/openai_client.py "$(address "$scratch/miner.log")" secret
 
 "$python" tests/interop/llama_server.py "$model" 18071 >"$scratch/llama.log" 2>/dev/null &

@@ -80,6 +80,23 @@ refused(openai.BadRequestError, "unsupported_model",
 refused(openai.AuthenticationError, "invalid_api_key",
         lambda: client.with_options(api_key="wrong").models.list())
 
+# Embeddings: as base64, which the client asks for by itself, and as numbers; beside the chat model.
+encoder = next(m.id for m in client.models.list() if m.id != model)
+texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "The stock market fell sharply."]
+made = client.embeddings.create(model=encoder, input=texts)
+cat, kitten, market = (entry.embedding for entry in made.data)
+near = lambda a, b: sum(x * y for x, y in zip(a, b))
+assert abs(near(cat, kitten) - 0.6654) < 1e-3 and abs(near(cat, market) - 0.0815) < 1e-3
+assert abs(near(cat, cat) - 1) < 1e-5 and made.usage.prompt_tokens > 20
+plainly = client.embeddings.create(model=encoder, input=texts[0], encoding_format="float")
+assert max(abs(x - y) for x, y in zip(plainly.data[0].embedding, cat)) < 1e-6
+refused(openai.BadRequestError, "unsupported_parameter",
+        lambda: client.embeddings.create(model=encoder, input="text", dimensions=64))
+refused(openai.BadRequestError, "context_length_exceeded",
+        lambda: client.embeddings.create(model=encoder, input="word " * 600))
+refused(openai.BadRequestError, "invalid_value",
+        lambda: client.embeddings.create(model=encoder, input=["text", ""]))
+
 # Scores: the model draws its own tokens, and no others.
 raw = client.with_raw_response.chat.completions.create(
     **ask, extra_body={"return_token_ids": True}

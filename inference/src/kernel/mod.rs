@@ -11,12 +11,14 @@
 
 mod attention;
 mod blocks;
+mod encode;
 mod isa;
 mod math;
 mod matrix;
 mod pool;
 
 pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape};
+pub(crate) use encode::{attend_all, layer_norm};
 pub(crate) use isa::Isa;
 pub(crate) use math::{Rounding, add, partition, rms_norm, rotate, silu_mul};
 pub(crate) use matrix::Matrix;

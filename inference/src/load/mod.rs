@@ -19,7 +19,7 @@ pub(crate) use encode::{BLOCK, Block, Encoded, Format};
 
 pub use rewrite::requantise;
 
-pub(crate) use safetensors::tiny;
+pub(crate) use safetensors::{Folder, tiny};
 
 use crate::{config::Config, tokenizer::Tokenizer};
 

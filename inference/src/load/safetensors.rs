@@ -9,7 +9,11 @@ use ::safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::{Checkpoint, HeaderError, LoadError, Source, Stored, StoredType, Tensors};
-use crate::{NumericClass, config::Config, tokenizer::Tokenizer};
+use crate::{
+    NumericClass,
+    config::{Config, ConfigError},
+    tokenizer::{self, Tokenizer},
+};
 
 /// Longest safetensors header read. A 1000-tensor model's takes about 120 kB.
 const MAX_HEADER: u64 = 2 << 20;
@@ -28,6 +32,15 @@ const PREFIX: u64 = 8;
 
 /// Opens a directory with every `*.safetensors` file in it.
 pub(super) fn open(dir: &Path) -> Result<Checkpoint, LoadError> {
+    assemble(dir, &shards(dir)?)
+}
+
+/// Opens one file; configuration and tokenizer lie beside it.
+pub(super) fn open_file(path: &Path) -> Result<Checkpoint, LoadError> {
+    assemble(beside(path), std::slice::from_ref(&path.to_owned()))
+}
+
+fn shards(dir: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let io = |source| LoadError::Io { path: dir.to_owned(), source };
     let mut shards = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io)? {
@@ -41,31 +54,16 @@ pub(super) fn open(dir: &Path) -> Result<Checkpoint, LoadError> {
         let missing = dir.join("model.safetensors");
         return Err(LoadError::Io { path: missing, source: std::io::ErrorKind::NotFound.into() });
     }
-    assemble(dir, &shards)
+    Ok(shards)
 }
 
-/// Opens one file; configuration and tokenizer lie beside it.
-pub(super) fn open_file(path: &Path) -> Result<Checkpoint, LoadError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    assemble(dir, std::slice::from_ref(&path.to_owned()))
+fn beside(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn assemble(dir: &Path, shards: &[PathBuf]) -> Result<Checkpoint, LoadError> {
-    if shards.len() > MAX_SHARDS {
-        return Err(LoadError::Header {
-            path: dir.to_owned(),
-            reason: HeaderError::Bound {
-                what: "shard files",
-                declared: shards.len() as u64,
-                bound: MAX_SHARDS as u64,
-            },
-        });
-    }
     // The weights' headers first: a hostile file is refused before anything large is read.
-    let mut files = Files::default();
-    for shard in shards {
-        files.add(shard)?;
-    }
+    let files = Files::open(dir, shards)?;
     let path = dir.join("config.json");
     let json = small(&path, MAX_JSON)?;
     let config = Config::from_json(&json).map_err(|source| LoadError::Config { path, source })?;
@@ -76,6 +74,55 @@ fn assemble(dir: &Path, shards: &[PathBuf]) -> Result<Checkpoint, LoadError> {
     let tokenizer = Tokenizer::from_json(&json, settings.as_deref(), template, &config)
         .map_err(|source| LoadError::Tokenizer { path, source })?;
     Ok(Checkpoint { config, tokenizer, tensors: Box::new(files) })
+}
+
+/// A Hugging Face folder whose model is no decoder: its files, for whoever knows what they mean.
+pub(crate) struct Folder {
+    dir: PathBuf,
+    files: Files,
+}
+
+impl Folder {
+    /// Opens a folder, or that of a `.safetensors` file.
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
+        let (dir, shards) = if path.is_dir() {
+            (path, shards(path)?)
+        } else {
+            (beside(path), vec![path.to_owned()])
+        };
+        Ok(Self { dir: dir.to_owned(), files: Files::open(dir, &shards)? })
+    }
+
+    /// A small JSON file, read by `parse`.
+    pub(crate) fn config<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&[u8]) -> Result<T, ConfigError>,
+    ) -> Result<T, LoadError> {
+        let json = small(&self.dir.join(name), MAX_JSON)?;
+        parse(&json).map_err(|source| self.unusable(name, source))
+    }
+
+    /// A small file that need not be there.
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
+        optional(&self.dir.join(name))
+    }
+
+    /// What is wrong with one of its files.
+    pub(crate) fn unusable(&self, name: &str, source: ConfigError) -> LoadError {
+        LoadError::Config { path: self.dir.join(name), source }
+    }
+
+    /// The tokenizer, without padding and without a cut, of at most `vocab` words.
+    pub(crate) fn tokenizer(&self, vocab: usize) -> Result<tokenizers::Tokenizer, LoadError> {
+        let path = self.dir.join("tokenizer.json");
+        let json = small(&path, MAX_TOKENIZER)?;
+        tokenizer::plain(&json, vocab).map_err(|source| LoadError::Tokenizer { path, source })
+    }
+
+    pub(crate) fn into_tensors(self) -> Box<dyn Tensors> {
+        Box::new(self.files)
+    }
 }
 
 fn small(path: &Path, bound: u64) -> Result<Vec<u8>, LoadError> {
@@ -193,6 +240,24 @@ impl Info {
 }
 
 impl Files {
+    fn open(dir: &Path, shards: &[PathBuf]) -> Result<Self, LoadError> {
+        if shards.len() > MAX_SHARDS {
+            return Err(LoadError::Header {
+                path: dir.to_owned(),
+                reason: HeaderError::Bound {
+                    what: "shard files",
+                    declared: shards.len() as u64,
+                    bound: MAX_SHARDS as u64,
+                },
+            });
+        }
+        let mut files = Self::default();
+        for shard in shards {
+            files.add(shard)?;
+        }
+        Ok(files)
+    }
+
     fn add(&mut self, path: &Path) -> Result<(), LoadError> {
         let mut source = Source::open(path)?;
         let prefix = source.bytes("header length", 0, PREFIX)?;

@@ -1,4 +1,4 @@
-//! A random model of two layers, written to disk as any other checkpoint.
+//! Random models of two layers, written to disk as any other checkpoint.
 
 use std::path::Path;
 
@@ -7,9 +7,15 @@ use safetensors::{Dtype, tensor::TensorView};
 /// Writes `config.json`, `tokenizer.json` and `model.safetensors` of a random Llama to `dir`.
 pub(crate) fn write_random_llama(dir: &Path) {
     let shape = Shape { vocab: 257, width: 64, heads: 4, kv_heads: 2, ffn: 96, layers: 2 };
-    std::fs::write(dir.join("config.json"), shape.config()).unwrap();
+    write(dir, &shape.config(), shape.tensors());
+}
+
+/// Writes a model of `tensors` (name, rows or 0 for a vector, columns): scales of norms are 1, all
+/// else is noise. Words are bytes, and 256.
+pub(crate) fn write(dir: &Path, config: &str, tensors: Vec<(String, usize, usize)>) {
+    std::fs::write(dir.join("config.json"), config).unwrap();
     std::fs::write(dir.join("tokenizer.json"), byte_tokenizer()).unwrap();
-    std::fs::write(dir.join("model.safetensors"), shape.weights()).unwrap();
+    std::fs::write(dir.join("model.safetensors"), weights(tensors)).unwrap();
 }
 
 struct Shape {
@@ -39,7 +45,7 @@ impl Shape {
         .to_string()
     }
 
-    fn weights(&self) -> Vec<u8> {
+    fn tensors(&self) -> Vec<(String, usize, usize)> {
         let mut tensors = vec![("model.embed_tokens.weight".to_owned(), self.vocab, self.width)];
         let kv = self.width / self.heads * self.kv_heads;
         for layer in 0..self.layers {
@@ -58,22 +64,27 @@ impl Shape {
             }
         }
         tensors.push(("model.norm.weight".to_owned(), 0, self.width));
-        let mut noise = Noise(7);
-        let data: Vec<_> = tensors
-            .into_iter()
-            .map(|(name, rows, cols)| {
-                let shape = if rows == 0 { vec![cols] } else { vec![rows, cols] };
-                let values: Vec<u8> = (0..rows.max(1) * cols)
-                    .flat_map(|_| (if rows == 0 { 1.0 } else { noise.next() }).to_le_bytes())
-                    .collect();
-                (name, shape, values)
-            })
-            .collect();
-        let views = data.iter().map(|(name, shape, bytes)| {
-            (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-        });
-        safetensors::serialize(views, None).unwrap()
+        tensors
     }
+}
+
+fn weights(tensors: Vec<(String, usize, usize)>) -> Vec<u8> {
+    let mut noise = Noise(7);
+    let data: Vec<_> = tensors
+        .into_iter()
+        .map(|(name, rows, cols)| {
+            let shape = if rows == 0 { vec![cols] } else { vec![rows, cols] };
+            let scale = rows == 0 && name.ends_with("weight");
+            let values: Vec<u8> = (0..rows.max(1) * cols)
+                .flat_map(|_| (if scale { 1.0 } else { noise.next() }).to_le_bytes())
+                .collect();
+            (name, shape, values)
+        })
+        .collect();
+    let views = data.iter().map(|(name, shape, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
 }
 
 /// Values within ±0.4 from a linear congruential generator.

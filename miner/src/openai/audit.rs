@@ -106,5 +106,6 @@ pub(super) async fn identity(State(surface): State<Surface>) -> Json<Value> {
         "kernels": model.kernels(),
         "context": surface.engine.context(),
         "evidence": [sample::SAMPLER, evidence::SCHEME],
+        "embedding_model_id": surface.embedder.as_ref().map(|embedder| embedder.id()),
     }))
 }

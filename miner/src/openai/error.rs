@@ -72,6 +72,24 @@ impl ApiError {
         Self { param: Some("model"), ..error }
     }
 
+    /// More tokens than the model reads.
+    pub(super) fn too_long(param: &'static str, tokens: usize, context: usize) -> Self {
+        let message = format!(
+            "This model's maximum context length is {context} tokens, and your request comes to \
+             {tokens} tokens."
+        );
+        let code = "context_length_exceeded";
+        let error = Self::new(StatusCode::BAD_REQUEST, INVALID, code, message);
+        Self { param: Some(param), ..error }
+    }
+
+    /// What is no fault of the request.
+    pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "the engine failed");
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(status, "server_error", "engine_failed", error.to_string())
+    }
+
     pub(super) fn no_route() -> Self {
         let message = "Unknown request URL.".to_owned();
         Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", message)
@@ -125,13 +143,7 @@ impl From<EngineError> for ApiError {
                 return Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "timeout", message);
             }
             EngineError::TooLong { tokens, context } => {
-                let message = format!(
-                    "This model's maximum context length is {context} tokens, and your request \
-                     comes to {tokens} tokens."
-                );
-                let code = "context_length_exceeded";
-                let error = Self::new(StatusCode::BAD_REQUEST, INVALID, code, message);
-                return Self { param: Some("messages"), ..error };
+                return Self::too_long("messages", tokens, context);
             }
             EngineError::EmptyPrompt
             | EngineError::PromptBytes { .. }
@@ -139,11 +151,7 @@ impl From<EngineError> for ApiError {
             | EngineError::Tokenizer(_) => "prompt",
             EngineError::NoTokens => "max_tokens",
             EngineError::Stops => "stop",
-            error => {
-                tracing::error!(%error, "the engine failed");
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                return Self::new(status, "server_error", "engine_failed", message);
-            }
+            error => return Self::failed(&error),
         };
         Self::value(param, message)
     }

@@ -13,6 +13,7 @@
 mod asked;
 mod audit;
 mod backend;
+mod embeddings;
 mod error;
 mod reply;
 mod request;
@@ -28,7 +29,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use inference::{Engine, Event, Job, Share};
+use inference::{Embedder, Engine, Event, Job, Share};
 use neuron::{Health, Metrics};
 use serde_json::{Value, json};
 use wire::UnixNanos;
@@ -55,6 +56,8 @@ pub struct Surface {
     pub slots: Slots,
     /// Counters, and why we may be unfit.
     pub health: Health,
+    /// What makes embeddings, if anything here does.
+    pub embedder: Option<Arc<Embedder>>,
     /// Other servers that answer in the engine's place.
     pub backends: Option<Backends>,
 }
@@ -65,7 +68,7 @@ impl Surface {
         Router::new()
             .route("/v1/chat/completions", post(chat))
             .route("/v1/completions", post(completion))
-            .route("/v1/embeddings", post(embeddings))
+            .route("/v1/embeddings", post(embeddings::embeddings))
             .route("/v1/models", get(models))
             .route("/v1/models/{name}", get(model))
             .route("/v1/score", post(audit::score))
@@ -152,7 +155,6 @@ impl Surface {
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETION: &str = "/v1/completions";
-const EMBEDDINGS: &str = "/v1/embeddings";
 
 async fn chat(State(surface): State<Surface>, asked: Asked) -> Response {
     let result = surface.complete(asked, CHAT).await;
@@ -164,42 +166,42 @@ async fn completion(State(surface): State<Surface>, asked: Asked) -> Response {
     surface.count(result)
 }
 
-async fn embeddings(State(surface): State<Surface>, asked: Asked) -> Response {
-    let result = async {
-        let _slot = surface.slot(&asked)?;
-        match &surface.backends {
-            Some(backends) => backends.forward(EMBEDDINGS, asked.body).await,
-            None => Err(ApiError::no_embeddings(surface.name())),
-        }
+/// The models served, as clients list them.
+fn entries(surface: &Surface) -> Vec<Value> {
+    let entry = |id: &str, root: &str, context: usize| {
+        json!({
+            "id": id,
+            "object": "model",
+            "created": seconds(),
+            "owned_by": "ganglion",
+            "root": root,
+            "max_model_len": context,
+        })
     };
-    let result = result.await;
-    surface.count(result)
-}
-
-/// A model as clients list them.
-fn entry(surface: &Surface) -> Value {
-    json!({
-        "id": surface.name(),
-        "object": "model",
-        "created": seconds(),
-        "owned_by": "ganglion",
-        "root": &*surface.announced,
-        "max_model_len": surface.engine.context(),
-    })
+    let writes = entry(surface.name(), &surface.announced, surface.engine.context());
+    let embeds = surface
+        .embedder
+        .as_ref()
+        .map(|embedder| entry(embedder.name(), &embedder.id().to_string(), embedder.context()));
+    [writes].into_iter().chain(embeds).collect()
 }
 
 async fn models(State(surface): State<Surface>) -> Result<Response, ApiError> {
     if let Some(backends) = &surface.backends {
         return backends.fetch("/v1/models").await;
     }
-    Ok(Json(json!({ "object": "list", "data": [entry(&surface)] })).into_response())
+    Ok(Json(json!({ "object": "list", "data": entries(&surface) })).into_response())
 }
 
 async fn model(
     State(surface): State<Surface>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    if surface.serves(&name) { Ok(Json(entry(&surface))) } else { Err(ApiError::no_model(&name)) }
+    let named = |entry: &Value| entry["id"] == *name || entry["root"] == *name;
+    match entries(&surface).into_iter().find(named) {
+        Some(entry) => Ok(Json(entry)),
+        None => Err(ApiError::no_model(&name)),
+    }
 }
 
 /// 200 once the model is loaded, and 503 while every backend is down.
