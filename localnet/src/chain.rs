@@ -1,6 +1,7 @@
 //! The chain: blocks by number and by hash, and the states that are still kept.
 
 use crate::{
+    blocks::Blocks,
     clock::Clock,
     disk::Checkpoint,
     execution::{self, CallError},
@@ -13,7 +14,7 @@ use sp_core::H256;
 use sp_runtime::{StateVersion, traits::BlakeTwo256};
 use sp_state_machine::{IterArgs, backend::Backend as _};
 use sp_trie::{LayoutV0, LayoutV1, empty_trie_root};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// The trie's layout on Subtensor: values over 32 bytes are nodes of their own.
 pub(crate) const STATE_VERSION: StateVersion = StateVersion::V1;
@@ -62,14 +63,9 @@ pub(crate) enum VerifyError {
     Execution(#[from] CallError),
 }
 
-struct Index {
-    blocks: Vec<Arc<Block>>,
-    by_hash: HashMap<H256, u32>,
-}
-
 pub(crate) struct Chain {
     nodes: Arc<NodeStore>,
-    index: RwLock<Index>,
+    blocks: RwLock<Blocks>,
     history: History,
     genesis_hash: H256,
 }
@@ -91,10 +87,7 @@ impl Chain {
         let hash = header.hash();
         Self {
             nodes: Arc::new(NodeStore::with_state(0, Delta::from(changes).added)),
-            index: RwLock::new(Index {
-                blocks: vec![Arc::new(Block { hash, header, body: Vec::new() })],
-                by_hash: HashMap::from([(hash, 0)]),
-            }),
+            blocks: RwLock::new(Blocks::new(Arc::new(Block { hash, header, body: Vec::new() }))),
             history,
             genesis_hash: hash,
         }
@@ -102,14 +95,14 @@ impl Chain {
 
     /// A chain that goes on from a checkpoint: states before its youngest block are gone.
     pub(crate) fn resume(checkpoint: Checkpoint, history: History) -> Option<Self> {
-        let blocks: Vec<Arc<Block>> =
-            checkpoint.blocks.into_iter().map(|block| Arc::new(block.into())).collect();
-        let youngest = blocks.last()?.header.number;
-        let genesis_hash = blocks.first()?.hash;
-        let by_hash = blocks.iter().map(|block| (block.hash, block.header.number)).collect();
+        let mut written = checkpoint.blocks.into_iter().map(|block| Arc::new(block.into()));
+        let mut blocks = Blocks::new(written.next()?);
+        let genesis_hash = blocks.youngest().hash;
+        written.for_each(|block| blocks.push(block));
+        let youngest = blocks.youngest().header.number;
         Some(Self {
             nodes: Arc::new(NodeStore::with_state(youngest, checkpoint.nodes)),
-            index: RwLock::new(Index { blocks, by_hash }),
+            blocks: RwLock::new(blocks),
             history,
             genesis_hash,
         })
@@ -117,8 +110,7 @@ impl Chain {
 
     /// All that [`Chain::resume`] needs.
     pub(crate) fn checkpoint(&self, clock: Clock) -> Checkpoint {
-        let index = self.index.read();
-        let blocks = index.blocks.iter().map(|block| block.as_ref().into()).collect();
+        let blocks = self.blocks.read().iter().map(|block| block.as_ref().into()).collect();
         Checkpoint { blocks, nodes: self.nodes.youngest_state(), clock }
     }
 
@@ -128,17 +120,15 @@ impl Chain {
 
     /// The youngest block.
     pub(crate) fn best(&self) -> Arc<Block> {
-        let index = self.index.read();
-        Arc::clone(&index.blocks[index.blocks.len() - 1])
+        Arc::clone(self.blocks.read().youngest())
     }
 
     pub(crate) fn block(&self, hash: &H256) -> Option<Arc<Block>> {
-        let index = self.index.read();
-        index.by_hash.get(hash).and_then(|number| index.at(*number))
+        self.blocks.read().by_hash(hash)
     }
 
     pub(crate) fn block_at(&self, number: u32) -> Option<Arc<Block>> {
-        self.index.read().at(number)
+        self.blocks.read().at(number)
     }
 
     /// The state after `hash`.
@@ -164,14 +154,10 @@ impl Chain {
     /// Appends `block`, made on the youngest one, and forgets states that fall out of the history, except
     /// those from `keep_from` on.
     pub(crate) fn append(&self, block: Block, delta: Delta, keep_from: Option<u32>) -> Arc<Block> {
-        let (number, hash) = (block.header.number, block.hash);
+        let number = block.header.number;
         let block = Arc::new(block);
         self.nodes.commit(delta);
-        {
-            let mut index = self.index.write();
-            index.blocks.push(Arc::clone(&block));
-            index.by_hash.insert(hash, number);
-        }
+        self.blocks.write().push(Arc::clone(&block));
         if let History::States(kept) = self.history {
             let oldest = number.saturating_add(1).saturating_sub(kept.max(1));
             self.nodes.forget_before(keep_from.map_or(oldest, |pinned| oldest.min(pinned)));
@@ -181,12 +167,8 @@ impl Chain {
 
     /// Drops all blocks above `number`.
     pub(crate) fn revert_to(&self, number: u32) {
-        let mut index = self.index.write();
-        let keep = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
-        let keep = keep.min(index.blocks.len());
-        for block in index.blocks.split_off(keep) {
-            index.by_hash.remove(&block.hash);
-        }
+        let mut blocks = self.blocks.write();
+        blocks.cut_to(number);
         self.nodes.undo_to(number);
     }
 
@@ -237,11 +219,5 @@ impl Chain {
     /// How many trie nodes are in memory.
     pub(crate) fn node_count(&self) -> usize {
         self.nodes.len()
-    }
-}
-
-impl Index {
-    fn at(&self, number: u32) -> Option<Arc<Block>> {
-        self.blocks.get(usize::try_from(number).ok()?).cloned()
     }
 }

@@ -21,6 +21,7 @@
 
 mod author;
 mod beacon;
+mod blocks;
 mod chain;
 pub mod cli;
 mod clock;
