@@ -1,11 +1,14 @@
 //! The facts against recorded runtimes.
 //!
+//! The local chain's recording lies in `testdata`, for these and for users' tests; a test of the client
+//! keeps it current (`UPDATE=1 cargo test -p chain --test it recording`).
+//!
 //! The recordings of the real chain are large and not part of the project: they are read from
 //! `GANGLION_METADATA_DIR`, or from `shared/metadata` beside the workspace.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, io::Read as _, path::PathBuf};
 
 use chain_metadata::{Verdict, check, diff, errors};
 
@@ -21,6 +24,38 @@ fn recordings() -> Vec<(String, Vec<u8>)> {
     found.sort_unstable();
     assert!(!found.is_empty(), "no recordings in {}", folder.display());
     found
+}
+
+fn local() -> Vec<u8> {
+    let zipped = include_bytes!("../testdata/localnet.scale.gz");
+    let mut metadata = Vec::new();
+    flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut metadata).unwrap();
+    metadata
+}
+
+#[test]
+fn every_fact_holds_on_the_local_chain_or_is_declared_absent() {
+    let report = check(&local()).unwrap();
+    assert_eq!(report.red().count(), 0, "{:#?}", report.red().collect::<Vec<_>>());
+    assert_eq!(report.spec_version, 461);
+    let held = report.findings.iter().filter(|finding| finding.verdict == Verdict::Holds);
+    assert!(held.count() > 100, "the check looks at something");
+}
+
+#[test]
+fn a_runtime_without_what_the_suite_uses_is_red() {
+    // A call's name as it stands in the metadata, and one of the same length that nobody uses.
+    let (known, unknown) =
+        (b"commit_timelocked_mechanism_weights", b"commit_timelocked_mechanism_weighty");
+    let mut metadata = local();
+    let mut from = 0;
+    while let Some(at) = metadata[from..].windows(known.len()).position(|bytes| bytes == known) {
+        metadata[from + at..][..known.len()].copy_from_slice(unknown);
+        from += at + known.len();
+    }
+    let report = check(&metadata).unwrap();
+    let red: Vec<_> = report.red().map(|finding| finding.fact.as_str()).collect();
+    assert_eq!(red, ["call SubtensorModule.commit_timelocked_mechanism_weights"]);
 }
 
 #[test]

@@ -8,8 +8,9 @@
 //! balance             free TAO of an account
 //! ```
 //!
-//! A source is an endpoint (`ws://…`, `wss://…`) or a file of SCALE metadata.
+//! A source is an endpoint (`ws://…`, `wss://…`) or a file of SCALE metadata, gzipped or not.
 
+mod recording;
 mod show;
 
 use std::{
@@ -37,7 +38,7 @@ pub struct Args {
 enum Command {
     /// Hold everything the suite uses of a chain against a runtime.
     Check {
-        /// An endpoint (ws://…, wss://…) or a file of SCALE metadata.
+        /// An endpoint (ws://…, wss://…) or a file of SCALE metadata, gzipped or not.
         #[arg(value_name = "ENDPOINT|FILE", default_value = LOCAL_ENDPOINT)]
         source: String,
         /// Print one JSON object.
@@ -61,7 +62,7 @@ enum Command {
         /// The endpoint.
         #[arg(value_name = "ENDPOINT", default_value = LOCAL_ENDPOINT)]
         source: String,
-        /// The file to write.
+        /// The file to write; gzipped where its name ends with .gz.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
@@ -221,9 +222,9 @@ pub async fn run(args: Args, out: &mut impl Write) -> Result<Outcome, CliError> 
         }
         Command::Metadata { source, output } => {
             let bytes = metadata_of(&source).await?;
-            std::fs::write(&output, &bytes)
+            recording::write(&output, &bytes)
                 .map_err(|source| CliError::File { path: output.clone(), source })?;
-            writeln!(out, "{} bytes in {}", bytes.len(), output.display())
+            writeln!(out, "{} bytes of metadata in {}", bytes.len(), output.display())
                 .map_err(CliError::Print)?;
             Ok(Outcome::Done)
         }
@@ -290,7 +291,7 @@ async fn metadata_of(source: &str) -> Result<Vec<u8>, CliError> {
         return connect(source).await?.metadata().await.map_err(at(source));
     }
     let path = PathBuf::from(source);
-    std::fs::read(&path).map_err(|source| CliError::File { path, source })
+    recording::read(&path).map_err(|source| CliError::File { path, source })
 }
 
 fn print(out: &mut impl Write, answer: &impl Serialize) -> Result<(), CliError> {

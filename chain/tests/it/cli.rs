@@ -72,3 +72,23 @@ async fn a_balance_is_printed_in_tao_and_in_rao() {
     let answer: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(answer["rao"], 1_000_000_u64 * 1_000_000_000);
 }
+
+/// What users test their own code against: the local chain's metadata as it is now.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recording_that_ships_is_of_this_local_chain() {
+    const RECORDING: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-metadata/testdata/localnet.scale.gz");
+    const LARGEST: u64 = 200_000;
+    let localnet = chain();
+    if std::env::var_os("UPDATE").is_some() {
+        typed(&["metadata", &localnet.url(), "-o", RECORDING]).await.0.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let now = folder.path().join("now.scale");
+    typed(&["metadata", &localnet.url(), "-o", now.to_str().unwrap()]).await.0.unwrap();
+    let again = folder.path().join("again.scale");
+    typed(&["metadata", RECORDING, "-o", again.to_str().unwrap()]).await.0.unwrap();
+    let read = |path| std::fs::read(path).unwrap();
+    assert!(read(now) == read(again), "another runtime: run this test with UPDATE=1");
+    assert!(std::fs::metadata(RECORDING).unwrap().len() < LARGEST);
+}
