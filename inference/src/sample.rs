@@ -19,7 +19,14 @@
 //! tokens; given nearly equal logits, tokens differ only where two candidates almost tie, which is
 //! what [`TokenCheck::margin`](crate::TokenCheck) measures.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled with its caller's instructions only if it is inlined there"
+)]
+
 use serde::{Deserialize, Serialize};
+
+use crate::kernel::{Isa, Kernel};
 
 /// Name of the sampler, as receipts and evidence give it.
 pub const SAMPLER: &str = "gumbel-v1";
@@ -77,7 +84,7 @@ impl Sampling {
         if self.temperature == 0.0 {
             return argmax(logits.iter().copied()).0;
         }
-        Race::new(self, position).run(logits).0
+        Isa::detect().run(Run(Race::new(self, position), logits))
     }
 
     /// The perturbed score of one token; [`Self::draw`] is the argmax of these.
@@ -159,28 +166,86 @@ impl Race {
         Self { key: halves(sampling.seed), position, temperature: sampling.temperature }
     }
 
+    /// The winner, and its score.
+    #[inline(always)]
     fn run(&self, logits: &[f32]) -> (u32, f32) {
         let bounds: [u32; DEFICITS] = std::array::from_fn(least_word);
         let mut best = (0, f32::NEG_INFINITY);
-        for (quad, group) in (0..).zip(logits.chunks(4)) {
-            let words = philox([quad, self.position, DOMAIN, 0], self.key);
-            for ((lane, &logit), word) in (0..).zip(group).zip(words) {
-                let scaled = logit / self.temperature;
-                let deficit = best.1 - scaled - SLACK - RELATIVE_SLACK * best.1.abs();
-                if hopeless(deficit, word, &bounds) {
+        for (index, group) in (0..).zip(logits.chunks(GROUP)) {
+            let words = philox_group(index * GROUP_QUADS, self.position, self.key);
+            // The likeliest token with the luckiest word: hopeless together, all are.
+            let likeliest = group.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+            let luckiest = words.iter().flatten().copied().max().unwrap_or(u32::MAX);
+            if self.hopeless(best.1, likeliest, luckiest, &bounds) {
+                continue;
+            }
+            for (place, &logit) in group.iter().enumerate() {
+                let word = words[place % 4][place / 4];
+                if self.hopeless(best.1, logit, word, &bounds) {
                     continue;
                 }
-                let score = scaled + gumbel_of_word(word);
+                let score = logit / self.temperature + gumbel_of_word(word);
                 if score > best.1 {
-                    best = (quad * 4 + lane, score);
+                    #[expect(clippy::cast_possible_truncation, reason = "below 64")]
+                    let token = index * GROUP as u32 + place as u32;
+                    best = (token, score);
                 }
             }
         }
         best
     }
+
+    /// True when a token of this logit and word surely stays below `best`.
+    #[inline(always)]
+    fn hopeless(&self, best: f32, logit: f32, word: u32, bounds: &[u32; DEFICITS]) -> bool {
+        let deficit = best - logit / self.temperature - SLACK - RELATIVE_SLACK * best.abs();
+        hopeless(deficit, word, bounds)
+    }
+}
+
+/// Philox blocks computed side by side.
+const GROUP_QUADS: u32 = 16;
+
+/// Tokens whose words these are.
+const GROUP: usize = 64;
+
+/// Words of [`GROUP`] tokens from quad `first` on: token `4·q + v` has word `[v][q]`.
+#[inline(always)]
+fn philox_group(first: u32, position: u32, mut key: [u32; 2]) -> [[u32; GROUP_QUADS as usize]; 4] {
+    let mut counter = [[0; GROUP_QUADS as usize]; 4];
+    for (quad, word) in (first..).zip(&mut counter[0]) {
+        *word = quad;
+    }
+    counter[1].fill(position);
+    counter[2].fill(DOMAIN);
+    for _ in 0..ROUNDS {
+        let [c0, c1, c2, c3] = &mut counter;
+        for lane in 0..GROUP_QUADS as usize {
+            let [low0, high0] = halves(MULTIPLIERS[0] * u64::from(c0[lane]));
+            let [low1, high1] = halves(MULTIPLIERS[1] * u64::from(c2[lane]));
+            c0[lane] = high1 ^ c1[lane] ^ key[0];
+            c2[lane] = high0 ^ c3[lane] ^ key[1];
+            (c1[lane], c3[lane]) = (low1, low0);
+        }
+        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+    }
+    counter
+}
+
+/// A race over logits, compiled for each instruction set.
+struct Run<'a>(Race, &'a [f32]);
+
+impl Kernel for Run<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run(self) -> u32 {
+        self.0.run(self.1).0
+    }
 }
 
 /// True when `G(word)` surely stays below `deficit`.
+#[inline(always)]
 fn hopeless(deficit: f32, word: u32, bounds: &[u32; DEFICITS]) -> bool {
     if deficit.is_nan() || deficit < 0.0 {
         return false;
@@ -208,15 +273,19 @@ fn gumbel_of_word(word: u32) -> f32 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a u64")]
+#[inline(always)]
 pub(crate) const fn halves(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
+/// Constants of Philox4x32.
+const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: u32 = 10;
+
 /// Philox4x32 with ten rounds.
 pub(crate) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-    for _ in 0..10 {
+    for _ in 0..ROUNDS {
         let [low0, high0] = halves(MULTIPLIERS[0] * u64::from(counter[0]));
         let [low1, high1] = halves(MULTIPLIERS[1] * u64::from(counter[2]));
         counter = [high1 ^ counter[1] ^ key[0], low1, high0 ^ counter[3] ^ key[1], low0];
@@ -255,6 +324,15 @@ mod tests {
                 (0..999_u64).map(|v| ((v * 7919 + seed * 31) % 101) as f32 / 9.0).collect();
             let scores = (0..).zip(&logits).map(|(v, &l)| sampling.score(l, 5, v));
             assert_eq!(sampling.draw(&logits, 5), argmax(scores).0, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn blocks_side_by_side_are_the_blocks_one_by_one() {
+        let group = philox_group(112, 7, [3, 9]);
+        for (quad, lane) in (112..).zip(0..GROUP_QUADS as usize) {
+            let alone = philox([quad, 7, DOMAIN, 0], [3, 9]);
+            assert_eq!(group.map(|words| words[lane]), alone);
         }
     }
 

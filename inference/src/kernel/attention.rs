@@ -85,6 +85,9 @@ impl KvLayer {
     }
 }
 
+/// Queries that share each key and value read: their sums fit the registers beside these.
+const TILE_QUERIES: usize = 4;
+
 struct Part<'a> {
     layer: &'a KvLayer,
     queries: &'a [f32],
@@ -97,66 +100,166 @@ impl Kernel for Part<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let KvShape { kv_heads, head_dim } = self.layer.shape;
+    fn run(mut self) {
         let longest = self.rows.iter().map(|row| row.visible).max().unwrap_or(0);
-        let mut scores = vec![0.0; longest.next_multiple_of(BLOCK_TOKENS)];
-        let heads = self.queries.chunks_exact(head_dim).zip(self.out.chunks_exact_mut(head_dim));
-        for (index, (query, out)) in heads.enumerate() {
-            let row = self.rows[index / self.heads];
-            let kv_head = index % self.heads / (self.heads / kv_heads);
-            self.layer.head(query, kv_head, row, &mut scores, out);
+        let longest = longest.next_multiple_of(BLOCK_TOKENS);
+        let mut scores = vec![0.0; longest * TILE_QUERIES];
+        let mut first = 0;
+        while first < self.rows.len() {
+            // Rows of one sequence read the same keys.
+            let blocks = self.rows[first].blocks;
+            let same = self.rows[first..].iter().take_while(|row| std::ptr::eq(row.blocks, blocks));
+            let count = same.count();
+            for kv_head in 0..self.layer.shape.kv_heads {
+                self.sequence(first..first + count, kv_head, longest, &mut scores);
+            }
+            first += count;
+        }
+    }
+}
+
+/// Queries of one sequence and one key head, by index: of which row and head, from where on.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// First row of the sequence.
+    row: usize,
+    /// First query of the tile, counted over the sequence's rows and the key head's query heads.
+    query: usize,
+    kv_head: usize,
+    /// Scores of a query.
+    longest: usize,
+}
+
+impl Part<'_> {
+    #[inline(always)]
+    fn sequence(
+        &mut self,
+        rows: std::ops::Range<usize>,
+        kv_head: usize,
+        longest: usize,
+        scores: &mut [f32],
+    ) {
+        let count = rows.len() * (self.heads / self.layer.shape.kv_heads);
+        let mut query = 0;
+        while query < count {
+            let tile = Tile { row: rows.start, query, kv_head, longest };
+            query += match count - query {
+                1 => self.tile::<1>(tile, scores),
+                2 => self.tile::<2>(tile, scores),
+                3 => self.tile::<3>(tile, scores),
+                _ => self.tile::<TILE_QUERIES>(tile, scores),
+            };
+        }
+    }
+
+    /// `M` queries of one sequence; returns `M`.
+    #[inline(always)]
+    fn tile<const M: usize>(&mut self, tile: Tile, scores: &mut [f32]) -> usize {
+        let KvShape { kv_heads, head_dim } = self.layer.shape;
+        let group = self.heads / kv_heads;
+        let (mut places, mut visible, mut queries) = ([0; M], [0; M], [&[][..]; M]);
+        for m in 0..M {
+            let query = tile.query + m;
+            let row = tile.row + query / group;
+            places[m] = (row * self.heads + tile.kv_head * group + query % group) * head_dim;
+            visible[m] = self.rows[row].visible;
+            queries[m] = &self.queries[places[m]..][..head_dim];
+        }
+        let blocks = self.rows[tile.row].blocks;
+        let most = visible.iter().copied().fold(0, usize::max);
+        for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
+            let unit = block as usize * kv_heads + tile.kv_head;
+            let found = self.layer.block_scores(&queries, unit);
+            for m in 0..M {
+                scores[m * tile.longest + index * BLOCK_TOKENS..][..BLOCK_TOKENS]
+                    .copy_from_slice(&found[m]);
+            }
+        }
+        for m in 0..M {
+            softmax(&mut scores[m * tile.longest..][..visible[m]]);
+        }
+        for start in (0..head_dim).step_by(LANES) {
+            let width = LANES.min(head_dim - start);
+            let mut sums = [Lane::ZERO; M];
+            for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
+                let unit = block as usize * kv_heads + tile.kv_head;
+                let values = &self.layer.values[unit * BLOCK_TOKENS * head_dim + start..];
+                let at = index * BLOCK_TOKENS;
+                let mut weights = [&[][..]; M];
+                for m in 0..M {
+                    let seen = visible[m].saturating_sub(at).min(BLOCK_TOKENS);
+                    weights[m] = &scores[m * tile.longest + at..][..seen];
+                }
+                weigh(&mut sums, &weights, values, head_dim, width);
+            }
+            for m in 0..M {
+                self.out[places[m] + start..][..width].copy_from_slice(&sums[m].0[..width]);
+            }
+        }
+        M
+    }
+}
+
+/// Adds `Σ weight·value` over the tokens of a block, in their order, for `M` queries that see the
+/// first few of them each. A token has `width` numbers; tokens lie `stride` apart.
+#[inline(always)]
+fn weigh<const M: usize>(
+    sums: &mut [Lane; M],
+    weights: &[&[f32]; M],
+    values: &[f32],
+    stride: usize,
+    width: usize,
+) {
+    let mut common = 0;
+    if width == LANES {
+        common = weights.iter().map(|weights| weights.len()).fold(BLOCK_TOKENS, usize::min);
+        for token in 0..common {
+            let Some(value) = values[token * stride..].first_chunk() else { break };
+            for m in 0..M {
+                sums[m].fma(weights[m][token], value);
+            }
+        }
+    }
+    for m in 0..M {
+        for (token, &weight) in weights[m].iter().enumerate().skip(common) {
+            for (sum, &value) in sums[m].0.iter_mut().zip(&values[token * stride..][..width]) {
+                *sum = weight.mul_add(value, *sum);
+            }
         }
     }
 }
 
 impl KvLayer {
+    /// Scaled products of `M` queries with the keys of one block and head, `unit`.
     #[inline(always)]
-    fn head(
+    fn block_scores<const M: usize>(
         &self,
-        query: &[f32],
-        kv_head: usize,
-        row: Attend<'_>,
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
-        for (&block, scores) in row.blocks.iter().zip(scores.chunks_exact_mut(BLOCK_TOKENS)) {
-            self.block_scores(query, block, kv_head, scores);
-        }
-        let weights = &mut scores[..row.visible];
-        softmax(weights);
-        out.fill(0.0);
+        queries: &[&[f32]; M],
+        unit: usize,
+    ) -> [[f32; BLOCK_TOKENS]; M] {
         let head_dim = self.shape.head_dim;
-        for (&block, weights) in row.blocks.iter().zip(weights.chunks(BLOCK_TOKENS)) {
-            let unit = block as usize * self.shape.kv_heads + kv_head;
-            let values = &self.values[unit * BLOCK_TOKENS * head_dim..];
-            for (value, &weight) in values.chunks_exact(head_dim).zip(weights) {
-                for (out, &v) in out.iter_mut().zip(value) {
-                    *out = weight.mul_add(v, *out);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn block_scores(&self, query: &[f32], block: u32, kv_head: usize, scores: &mut [f32]) {
-        let head_dim = self.shape.head_dim;
-        let unit = block as usize * self.shape.kv_heads + kv_head;
         let keys = &self.keys[unit * head_dim * BLOCK_TOKENS..][..head_dim * BLOCK_TOKENS];
         let (keys, _) = keys.as_chunks::<BLOCK_TOKENS>();
-        let mut sums = [Lane::ZERO; BLOCK_LANES];
-        for (&q, keys) in query.iter().zip(keys) {
-            for (sum, keys) in sums.iter_mut().zip(keys.as_chunks::<LANES>().0) {
-                sum.fma(q, keys);
+        let mut sums = [[Lane::ZERO; BLOCK_LANES]; M];
+        for (d, keys) in keys.iter().enumerate() {
+            let (keys, _) = keys.as_chunks::<LANES>();
+            for m in 0..M {
+                for (sum, keys) in sums[m].iter_mut().zip(keys) {
+                    sum.fma(queries[m][d], keys);
+                }
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "head widths are small")]
         let scale = 1.0 / (head_dim as f32).sqrt();
-        for (scores, sum) in scores.chunks_exact_mut(LANES).zip(&sums) {
-            for (score, &sum) in scores.iter_mut().zip(&sum.0) {
-                *score = sum * scale;
+        let mut scores = [[0.0; BLOCK_TOKENS]; M];
+        for (scores, sums) in scores.iter_mut().zip(&sums) {
+            for (scores, sum) in scores.chunks_exact_mut(LANES).zip(sums) {
+                for (score, &sum) in scores.iter_mut().zip(&sum.0) {
+                    *score = sum * scale;
+                }
             }
         }
+        scores
     }
 }
 

@@ -149,30 +149,49 @@ impl Kernel for Quantise<'_> {
         let mut sums = Vec::with_capacity(blocks.len());
         for block in blocks {
             let (step, q) = quantise_block(block);
+            let (mut sum, mut packed) = (0, [0; QUADS]);
+            for (packed, &[a, b, c, d]) in packed.iter_mut().zip(q.as_chunks::<QUAD>().0) {
+                *packed = i32::from_le_bytes([a, b, c, d]);
+            }
+            for q in q {
+                sum += i32::from(q.cast_signed());
+            }
             steps.push(step);
-            sums.push(q.iter().map(|&q| i32::from(q)).sum());
-            let (bytes, _) = q.as_chunks::<QUAD>();
-            quads.push(std::array::from_fn(|quad| {
-                i32::from_le_bytes(bytes[quad].map(|q| q.to_le_bytes()[0]))
-            }));
+            sums.push(sum);
+            quads.push(packed);
         }
         Activations { blocks: self.cols / BLOCK, quads, steps, sums }
     }
 }
 
+/// A block's step, and its `q` as bytes in two's complement. Loops over arrays, here and below, and no
+/// `array::map` or `from_fn`: those are not always inlined, and then compiled for the plainest
+/// processor.
 #[inline(always)]
-fn quantise_block(block: &[f32; BLOCK]) -> (f32, [i8; BLOCK]) {
+fn quantise_block(block: &[f32; BLOCK]) -> (f32, [u8; BLOCK]) {
+    /// Added to a number within ±2²², it rounds to the nearest integer, ties to even, and leaves that
+    /// integer in the low bits.
+    const ROUND: f32 = 12_582_912.0;
     let mut most = [0.0_f32; LANES];
     for half in block.as_chunks::<LANES>().0 {
         for (most, x) in most.iter_mut().zip(half) {
             *most = if x.abs() > *most { x.abs() } else { *most };
         }
     }
-    let most = most.iter().copied().fold(0.0, f32::max);
-    let step = most / 127.0;
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            most[lane] =
+                if most[lane + half] > most[lane] { most[lane + half] } else { most[lane] };
+        }
+        half /= 2;
+    }
+    let step = most[0] / 127.0;
     let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-    #[expect(clippy::cast_possible_truncation, reason = "within −127..=127")]
-    let q = block.map(|x| (x * inverse).round_ties_even() as i32 as i8);
+    let mut q = [0; BLOCK];
+    for (q, &x) in q.iter_mut().zip(block) {
+        *q = (x * inverse + ROUND).to_bits().to_le_bytes()[0];
+    }
     (step, q)
 }
 
@@ -227,15 +246,20 @@ fn tile<D: Dot, const M: usize>(
 ) -> usize {
     let Place { unit, first, local } = place;
     let count = panels.blocks;
-    let mut totals = [Lane::ZERO; M];
+    let mut totals = [dot.floats(&Lane::ZERO); M];
     let row = |r: usize| (first + r) * x.blocks;
-    let quads: [&[[i32; QUADS]]; M] = std::array::from_fn(|r| &x.quads[row(r)..][..count]);
-    let steps: [&[f32]; M] = std::array::from_fn(|r| &x.steps[row(r)..][..count]);
-    let sums: [&[i32]; M] = std::array::from_fn(|r| &x.sums[row(r)..][..count]);
+    let (mut quads, mut steps, mut sums) = ([&[][..]; M], [&[][..]; M], [&[][..]; M]);
+    for r in 0..M {
+        quads[r] = &x.quads[row(r)..][..count];
+        steps[r] = &x.steps[row(r)..][..count];
+        sums[r] = &x.sums[row(r)..][..count];
+    }
     let scales = &panels.scales[unit..][..count];
     for block in 0..count {
-        let mut products: [D::Sums; M] =
-            std::array::from_fn(|r| dot.start(-panels.offset * sums[r][block]));
+        let mut products = [dot.start(0); M];
+        for r in 0..M {
+            products[r] = dot.start(-panels.offset * sums[r][block]);
+        }
         match &panels.codes {
             Codes::Bytes(lines) => {
                 let (lines, _) = lines[(unit + block) * QUADS..].as_chunks::<QUADS>();
@@ -253,32 +277,27 @@ fn tile<D: Dot, const M: usize>(
                     let (low, high) = (dot.low(bytes), dot.high(bytes));
                     for r in 0..M {
                         let quads = &quads[r][block];
-                        products[r] = dot.dot(products[r], low, quads[quad]);
-                        products[r] = dot.dot(products[r], high, quads[quad + QUADS / 2]);
+                        products[r] = dot.dot_nibbles(products[r], low, quads[quad]);
+                        products[r] = dot.dot_nibbles(products[r], high, quads[quad + QUADS / 2]);
                     }
                 }
             }
         }
-        let scale = widen(&scales[block]);
+        let scale = dot.floats(&widen(&scales[block]));
         for r in 0..M {
-            let product = dot.finish(products[r]);
-            let step = steps[r][block];
-            for lane in 0..LANES {
-                let factor = scale.0[lane] * step;
-                totals[r].0[lane] = product.0[lane].mul_add(factor, totals[r].0[lane]);
-            }
+            totals[r] = dot.scaled(totals[r], products[r], scale, steps[r][block]);
         }
         if let Some(minima) = panels.minima.get(unit + block) {
-            let minimum = widen(minima);
+            let minimum = dot.floats(&widen(minima));
             for r in 0..M {
                 #[expect(clippy::cast_precision_loss, reason = "at most 32·127")]
                 let sum = steps[r][block] * sums[r][block] as f32;
-                totals[r].fma(sum, &minimum.0);
+                totals[r] = dot.fma(totals[r], sum, minimum);
             }
         }
     }
-    for (row, total) in rows.iter_mut().zip(&totals) {
-        store(row, local, total);
+    for (row, total) in rows.iter_mut().zip(totals) {
+        store(row, local, &dot.lane(total));
     }
     M
 }
@@ -287,11 +306,13 @@ fn tile<D: Dot, const M: usize>(
 #[inline(always)]
 fn widen(halves: &Halves) -> Lane {
     const SHIFT: f32 = f32::from_bits((112 + 127) << 23);
-    Lane(halves.map(|half| {
+    let mut lane = Lane::ZERO;
+    for (wide, half) in lane.0.iter_mut().zip(halves) {
         let bits = u32::from(half.to_bits());
         let magnitude = f32::from_bits((bits & 0x7fff) << 13) * SHIFT;
-        f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
-    }))
+        *wide = f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16);
+    }
+    lane
 }
 
 #[cfg(test)]

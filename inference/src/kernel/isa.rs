@@ -104,7 +104,9 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => self.run(With(kernel, Vnni(()))),
-            _ => self.run(With(kernel, Scalar)),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => self.run(With(kernel, Pairs(()))),
+            Set::Portable => self.run(With(kernel, Scalar)),
         }
     }
 }
@@ -120,6 +122,8 @@ pub(crate) trait Dot: Copy {
     type Sums: Copy;
     /// A [`Line`] in registers.
     type Bytes: Copy;
+    /// Sixteen floats in registers.
+    type Floats: Copy;
 
     fn start(self, value: i32) -> Self::Sums;
     fn load(self, line: &Line) -> Self::Bytes;
@@ -129,7 +133,24 @@ pub(crate) trait Dot: Copy {
     fn high(self, bytes: Self::Bytes) -> Self::Bytes;
     /// Adds each row's product with the four activations packed in `quad`.
     fn dot(self, sums: Self::Sums, bytes: Self::Bytes, quad: i32) -> Self::Sums;
-    fn finish(self, sums: Self::Sums) -> Lane;
+    /// The same for bytes of four bits, as [`Self::low`] and [`Self::high`] give them.
+    #[inline(always)]
+    fn dot_nibbles(self, sums: Self::Sums, bytes: Self::Bytes, quad: i32) -> Self::Sums {
+        self.dot(sums, bytes, quad)
+    }
+    fn floats(self, lane: &Lane) -> Self::Floats;
+    fn lane(self, floats: Self::Floats) -> Lane;
+    /// `total + sums·(scales·step)`, each lane rounded twice: in the
+    /// product of the scales, and in the sum.
+    fn scaled(
+        self,
+        total: Self::Floats,
+        sums: Self::Sums,
+        scales: Self::Floats,
+        step: f32,
+    ) -> Self::Floats;
+    /// `total + a·b`, each lane rounded once.
+    fn fma(self, total: Self::Floats, a: f32, b: Self::Floats) -> Self::Floats;
 }
 
 /// Plain Rust, for whatever instructions the caller is compiled with.
@@ -139,6 +160,7 @@ struct Scalar;
 impl Dot for Scalar {
     type Sums = [i32; LANES];
     type Bytes = Line;
+    type Floats = Lane;
 
     #[inline(always)]
     fn start(self, value: i32) -> Self::Sums {
@@ -151,30 +173,56 @@ impl Dot for Scalar {
     }
 
     #[inline(always)]
-    fn low(self, bytes: Line) -> Line {
-        Line(bytes.0.map(|byte| byte & 0x0f))
+    fn low(self, mut bytes: Line) -> Line {
+        for byte in &mut bytes.0 {
+            *byte &= 0x0f;
+        }
+        bytes
     }
 
     #[inline(always)]
-    fn high(self, bytes: Line) -> Line {
-        Line(bytes.0.map(|byte| byte >> 4))
+    fn high(self, mut bytes: Line) -> Line {
+        for byte in &mut bytes.0 {
+            *byte >>= 4;
+        }
+        bytes
     }
 
     #[inline(always)]
     fn dot(self, mut sums: Self::Sums, bytes: Line, quad: i32) -> Self::Sums {
-        let quad = quad.to_le_bytes().map(|byte| i32::from(i8::from_le_bytes([byte])));
+        let activations = quad.to_le_bytes();
         for (sum, bytes) in sums.iter_mut().zip(bytes.0.as_chunks::<4>().0) {
-            for (&byte, activation) in bytes.iter().zip(quad) {
-                *sum += i32::from(byte) * activation;
+            for (&byte, activation) in bytes.iter().zip(activations) {
+                *sum += i32::from(byte) * i32::from(activation.cast_signed());
             }
         }
         sums
     }
 
     #[inline(always)]
-    fn finish(self, sums: Self::Sums) -> Lane {
-        #[expect(clippy::cast_precision_loss, reason = "a block's sums stay below 2²⁴")]
-        Lane(sums.map(|sum| sum as f32))
+    fn floats(self, lane: &Lane) -> Lane {
+        *lane
+    }
+
+    #[inline(always)]
+    fn lane(self, floats: Lane) -> Lane {
+        floats
+    }
+
+    #[inline(always)]
+    fn scaled(self, mut total: Lane, sums: Self::Sums, scales: Lane, step: f32) -> Lane {
+        for ((total, sum), scale) in total.0.iter_mut().zip(sums).zip(scales.0) {
+            #[expect(clippy::cast_precision_loss, reason = "a block's sums stay below 2²⁴")]
+            let exact = sum as f32;
+            *total = exact.mul_add(scale * step, *total);
+        }
+        total
+    }
+
+    #[inline(always)]
+    fn fma(self, mut total: Lane, a: f32, b: Lane) -> Lane {
+        total.fma(a, &b.0);
+        total
     }
 }
 
@@ -186,8 +234,9 @@ struct Vnni(());
 #[cfg(target_arch = "x86_64")]
 mod vnni {
     use std::arch::x86_64::{
-        __m512i, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_load_si512,
-        _mm512_set1_epi8, _mm512_set1_epi32, _mm512_srli_epi16, _mm512_store_ps,
+        __m512, __m512i, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+        _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi8,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_srli_epi16, _mm512_store_ps,
     };
 
     use super::{Dot, LANES, Lane, Line, Vnni};
@@ -225,17 +274,38 @@ mod vnni {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn finish(sums: __m512i) -> Lane {
-        let mut lane = Lane([0.0; LANES]);
+    fn floats(lane: &Lane) -> __m512 {
         // SAFETY: a `Lane` is 64 bytes, aligned to 64.
-        unsafe { _mm512_store_ps(lane.0.as_mut_ptr(), _mm512_cvtepi32_ps(sums)) };
+        unsafe { _mm512_load_ps(lane.0.as_ptr()) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn lane(floats: __m512) -> Lane {
+        let mut lane = Lane([0.0; LANES]);
+        // SAFETY: as above.
+        unsafe { _mm512_store_ps(lane.0.as_mut_ptr(), floats) };
         lane
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn scaled(total: __m512, sums: __m512i, scales: __m512, step: f32) -> __m512 {
+        let factors = _mm512_mul_ps(scales, _mm512_set1_ps(step));
+        _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), factors, total)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn fma(total: __m512, a: f32, b: __m512) -> __m512 {
+        _mm512_fmadd_ps(_mm512_set1_ps(a), b, total)
     }
 
     // SAFETY of every call: `self` proves that the processor has these instructions.
     impl Dot for Vnni {
         type Sums = __m512i;
         type Bytes = __m512i;
+        type Floats = __m512;
 
         #[inline(always)]
         fn start(self, value: i32) -> __m512i {
@@ -263,8 +333,208 @@ mod vnni {
         }
 
         #[inline(always)]
-        fn finish(self, sums: __m512i) -> Lane {
-            unsafe { finish(sums) }
+        fn floats(self, lane: &Lane) -> __m512 {
+            unsafe { floats(lane) }
+        }
+
+        #[inline(always)]
+        fn lane(self, floats: __m512) -> Lane {
+            unsafe { lane(floats) }
+        }
+
+        #[inline(always)]
+        fn scaled(self, total: __m512, sums: __m512i, scales: __m512, step: f32) -> __m512 {
+            unsafe { scaled(total, sums, scales, step) }
+        }
+
+        #[inline(always)]
+        fn fma(self, total: __m512, a: f32, b: __m512) -> __m512 {
+            unsafe { fma(total, a, b) }
+        }
+    }
+}
+
+/// AVX2 without VNNI: products in pairs of 16 bits. A value proves that the processor has it: only
+/// [`Isa::run_int`] makes one.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct Pairs(());
+
+#[cfg(target_arch = "x86_64")]
+mod pairs {
+    use std::arch::x86_64::{
+        __m256, __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_fmadd_ps,
+        _mm256_load_ps, _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi16,
+        _mm256_store_ps,
+    };
+
+    use super::{Dot, LANES, Lane, Line, Pairs};
+
+    /// Lanes of a register, two of which make sixteen.
+    const HALF: usize = LANES / 2;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn start(value: i32) -> [__m256i; 2] {
+        [_mm256_set1_epi32(value); 2]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load(line: &Line) -> [__m256i; 2] {
+        let bytes = line.0.as_ptr();
+        // SAFETY: a `Line` is 64 bytes, aligned to 64.
+        unsafe { [_mm256_load_si256(bytes.cast()), _mm256_load_si256(bytes.add(4 * HALF).cast())] }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn low([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+        let mask = _mm256_set1_epi8(0x0f);
+        [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn high([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+        low([_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b)])
+    }
+
+    /// Adds `scale` times the products of bytes below 128, whose sums of two fit 16 bits.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn add(sum: __m256i, bytes: __m256i, quad: __m256i, scale: i16) -> __m256i {
+        let pairs = _mm256_maddubs_epi16(bytes, quad);
+        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(scale)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn dot_nibbles([s, t]: [__m256i; 2], [a, b]: [__m256i; 2], quad: i32) -> [__m256i; 2] {
+        let quad = _mm256_set1_epi32(quad);
+        [add(s, a, quad, 1), add(t, b, quad, 1)]
+    }
+
+    /// The highest bit apart, for with it two products would overflow 16 bits.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn whole(sum: __m256i, bytes: __m256i, quad: __m256i) -> __m256i {
+        let rest = _mm256_and_si256(bytes, _mm256_set1_epi8(0x7f));
+        let top = _mm256_and_si256(_mm256_srli_epi16::<7>(bytes), _mm256_set1_epi8(1));
+        add(add(sum, rest, quad, 1), top, quad, 128)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn dot([s, t]: [__m256i; 2], [a, b]: [__m256i; 2], quad: i32) -> [__m256i; 2] {
+        let quad = _mm256_set1_epi32(quad);
+        [whole(s, a, quad), whole(t, b, quad)]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn floats(lane: &Lane) -> [__m256; 2] {
+        let numbers = lane.0.as_ptr();
+        // SAFETY: a `Lane` is 64 bytes, aligned to 64.
+        unsafe { [_mm256_load_ps(numbers), _mm256_load_ps(numbers.add(HALF))] }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn lane([a, b]: [__m256; 2]) -> Lane {
+        let mut lane = Lane([0.0; LANES]);
+        let numbers = lane.0.as_mut_ptr();
+        // SAFETY: as above.
+        unsafe {
+            _mm256_store_ps(numbers, a);
+            _mm256_store_ps(numbers.add(HALF), b);
+        }
+        lane
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn scaled(
+        [t, u]: [__m256; 2],
+        [a, b]: [__m256i; 2],
+        [s, r]: [__m256; 2],
+        step: f32,
+    ) -> [__m256; 2] {
+        let step = _mm256_set1_ps(step);
+        [
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), _mm256_mul_ps(s, step), t),
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(b), _mm256_mul_ps(r, step), u),
+        ]
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn fma([t, u]: [__m256; 2], a: f32, [b, c]: [__m256; 2]) -> [__m256; 2] {
+        let a = _mm256_set1_ps(a);
+        [_mm256_fmadd_ps(a, b, t), _mm256_fmadd_ps(a, c, u)]
+    }
+
+    // SAFETY of every call: `self` proves that the processor has these instructions.
+    impl Dot for Pairs {
+        type Sums = [__m256i; 2];
+        type Bytes = [__m256i; 2];
+        type Floats = [__m256; 2];
+
+        #[inline(always)]
+        fn start(self, value: i32) -> Self::Sums {
+            unsafe { start(value) }
+        }
+
+        #[inline(always)]
+        fn load(self, line: &Line) -> Self::Bytes {
+            unsafe { load(line) }
+        }
+
+        #[inline(always)]
+        fn low(self, bytes: Self::Bytes) -> Self::Bytes {
+            unsafe { low(bytes) }
+        }
+
+        #[inline(always)]
+        fn high(self, bytes: Self::Bytes) -> Self::Bytes {
+            unsafe { high(bytes) }
+        }
+
+        #[inline(always)]
+        fn dot(self, sums: Self::Sums, bytes: Self::Bytes, quad: i32) -> Self::Sums {
+            unsafe { dot(sums, bytes, quad) }
+        }
+
+        #[inline(always)]
+        fn dot_nibbles(self, sums: Self::Sums, bytes: Self::Bytes, quad: i32) -> Self::Sums {
+            unsafe { dot_nibbles(sums, bytes, quad) }
+        }
+
+        #[inline(always)]
+        fn floats(self, lane: &Lane) -> Self::Floats {
+            unsafe { floats(lane) }
+        }
+
+        #[inline(always)]
+        fn lane(self, floats: Self::Floats) -> Lane {
+            unsafe { lane(floats) }
+        }
+
+        #[inline(always)]
+        fn scaled(
+            self,
+            total: Self::Floats,
+            sums: Self::Sums,
+            scales: Self::Floats,
+            step: f32,
+        ) -> Self::Floats {
+            unsafe { scaled(total, sums, scales, step) }
+        }
+
+        #[inline(always)]
+        fn fma(self, total: Self::Floats, a: f32, b: Self::Floats) -> Self::Floats {
+            unsafe { fma(total, a, b) }
         }
     }
 }

@@ -27,20 +27,22 @@ impl Rounding {
 /// below 2⁻²⁴ relative), and `2ⁿ` put into the exponent.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    /// Adding and subtracting 1.5·2²³ rounds to the nearest integer.
+    /// Adding 1.5·2²³ rounds to the nearest integer and leaves it in the low bits; subtracting it
+    /// again leaves the integer as a float. A cast would do, but saturates, which does not vectorise.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts, the first of few bits: `n` times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -0.000_212_194_44;
     let clamped = x.clamp(-87.0, 88.0);
-    let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = (-n).mul_add(LN2_LOW, (-n).mul_add(LN2_HIGH, clamped));
     let mut p = 1.0 / 720.0;
     for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = r.mul_add(p, c);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "an integer within −126..=127")]
-    let scale = f32::from_bits((n as i32 + 127).cast_unsigned() << 23);
+    // n + 127 is within 1..=254; the bits of ROUND above its low ones are shifted out.
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * scale }
 }
 

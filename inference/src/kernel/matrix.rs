@@ -180,7 +180,11 @@ fn f32_tile<const M: usize>(
     local: usize,
 ) {
     let mut sums = [Lane::ZERO; M];
-    let x: [&[f32]; M] = std::array::from_fn(|row| &x[row * cols..][..weights.len()]);
+    let all = x;
+    let mut x = [&[][..]; M];
+    for (row, x) in x.iter_mut().enumerate() {
+        *x = &all[row * cols..][..weights.len()];
+    }
     for (k, weight) in weights.iter().enumerate() {
         for (sum, x) in sums.iter_mut().zip(&x) {
             sum.fma(x[k], &weight.0);
