@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     config::ConfigError,
     hub::Hub,
-    id::{ModelId, NumericClass},
+    id::ModelId,
     load::{self, LoadError},
     source::ModelSource,
     tokenizer::TokenizerError,
@@ -146,9 +146,9 @@ impl Embedder {
         };
         let words = files.tokenizer(shape.vocab)?;
         let context = asked.map_or(shape.positions, |asked| asked.min(shape.positions)).max(1);
-        let (encoder, digest) = Encoder::load(files.into_tensors(), shape, threads)?;
+        let (encoder, id) = Encoder::load(files.into_tensors(), shape, threads)?;
         Ok(Self {
-            id: ModelId { digest, class: NumericClass::F32 },
+            id,
             name,
             encoder,
             pooling,

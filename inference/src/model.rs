@@ -8,7 +8,6 @@ pub use deviation::Deviation;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
 
 use crate::{
     config::{Config, Family, RopeScaling},
@@ -16,7 +15,7 @@ use crate::{
     id::{ModelId, NumericClass},
     kernel::{Isa, Matrix, Pool, Rounding},
     kv::KvStore,
-    load::{self, BLOCK, Checkpoint, Encoded, Format, LoadError, Stored, Tensors},
+    load::{self, Checkpoint, LoadError, Loader},
     source::ModelSource,
     tokenizer::Tokenizer,
 };
@@ -142,15 +141,12 @@ impl Model {
         let file_bits = tensors.native_class();
         let class = options.class.unwrap_or(file_bits);
         let deviation = options.deviation;
-        let mut loader = Loader { tensors, class, deviation, digest: Sha256::new() };
-        let mut weights = loader.weights(&config)?;
-        if let Some(deviation) = deviation {
-            loader.digest.update(deviation.tag());
-        }
+        let mut loader = Loader::new(tensors, class, deviation);
+        let mut weights = Weights::read(&mut loader, &config)?;
         if deviation == Some(Deviation::DroppedLayer) {
             weights.layers.remove(config.layers / 2);
         }
-        let id = ModelId { digest: loader.digest.finalize().into(), class };
+        let id = loader.finish();
         let threads = options.threads.unwrap_or_else(default_threads);
         let rounding = if class == NumericClass::Bf16 { Rounding::Bf16 } else { Rounding::None };
         Ok(Self {
@@ -236,58 +232,54 @@ impl Weights {
     }
 }
 
-/// Reads tensors in canonical order, digesting each as it is encoded.
-pub(crate) struct Loader {
-    pub(crate) tensors: Box<dyn Tensors>,
-    pub(crate) class: NumericClass,
-    pub(crate) deviation: Option<Deviation>,
-    pub(crate) digest: Sha256,
-}
-
-impl Loader {
-    fn weights(&mut self, config: &Config) -> Result<Weights, LoadError> {
+impl Weights {
+    /// Reads every tensor in canonical order.
+    fn read(loader: &mut Loader, config: &Config) -> Result<Self, LoadError> {
         let (width, vocab) = (config.width, config.vocab);
-        let embedding = self.words("model.embed_tokens.weight", vocab, width)?;
-        let layers = (0..config.layers).map(|i| self.layer(config, i)).collect::<Result<_, _>>()?;
-        let norm = self.vector("model.norm.weight", width)?;
-        let head = if self.tensors.has("lm_head.weight") {
-            Some(Matrix::pack(&self.words("lm_head.weight", vocab, width)?))
+        let embedding = loader.words("model.embed_tokens.weight", vocab, width)?;
+        let layers =
+            (0..config.layers).map(|i| Layer::read(loader, config, i)).collect::<Result<_, _>>()?;
+        let norm = loader.vector("model.norm.weight", width)?;
+        let head = if loader.has("lm_head.weight") {
+            Some(Matrix::pack(&loader.words("lm_head.weight", vocab, width)?))
         } else {
             None
         };
-        Ok(Weights { embedding: Matrix::pack(&embedding), layers, norm, head })
+        Ok(Self { embedding: Matrix::pack(&embedding), layers, norm, head })
     }
+}
 
-    fn layer(&mut self, config: &Config, index: usize) -> Result<Layer, LoadError> {
+impl Layer {
+    fn read(loader: &mut Loader, config: &Config, index: usize) -> Result<Self, LoadError> {
         let (width, query, kv, ffn) =
             (config.width, config.query_width(), config.kv_width(), config.ffn);
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let attention_norm = self.vector(&name("input_layernorm.weight"), width)?;
-        let mut qkv = self.matrix(&name("self_attn.q_proj.weight"), query, width)?;
-        qkv.stack(&self.matrix(&name("self_attn.k_proj.weight"), kv, width)?);
-        qkv.stack(&self.matrix(&name("self_attn.v_proj.weight"), kv, width)?);
+        let attention_norm = loader.vector(&name("input_layernorm.weight"), width)?;
+        let mut qkv = loader.matrix(&name("self_attn.q_proj.weight"), query, width)?;
+        qkv.stack(&loader.matrix(&name("self_attn.k_proj.weight"), kv, width)?);
+        qkv.stack(&loader.matrix(&name("self_attn.v_proj.weight"), kv, width)?);
         let qkv_bias = match config.family {
             Family::Qwen2 => {
-                let mut bias = self.vector(&name("self_attn.q_proj.bias"), query)?;
-                bias.extend(self.vector(&name("self_attn.k_proj.bias"), kv)?);
-                bias.extend(self.vector(&name("self_attn.v_proj.bias"), kv)?);
+                let mut bias = loader.vector(&name("self_attn.q_proj.bias"), query)?;
+                bias.extend(loader.vector(&name("self_attn.k_proj.bias"), kv)?);
+                bias.extend(loader.vector(&name("self_attn.v_proj.bias"), kv)?);
                 Some(bias)
             }
             Family::Llama | Family::Qwen3 => None,
         };
         let head_norms = match config.family {
             Family::Qwen3 => Some(HeadNorms {
-                query: self.vector(&name("self_attn.q_norm.weight"), config.head_dim)?,
-                key: self.vector(&name("self_attn.k_norm.weight"), config.head_dim)?,
+                query: loader.vector(&name("self_attn.q_norm.weight"), config.head_dim)?,
+                key: loader.vector(&name("self_attn.k_norm.weight"), config.head_dim)?,
             }),
             Family::Llama | Family::Qwen2 => None,
         };
-        let output = self.matrix(&name("self_attn.o_proj.weight"), width, query)?;
-        let ffn_norm = self.vector(&name("post_attention_layernorm.weight"), width)?;
-        let mut gate_up = self.matrix(&name("mlp.gate_proj.weight"), ffn, width)?;
-        gate_up.stack(&self.matrix(&name("mlp.up_proj.weight"), ffn, width)?);
-        let down = self.matrix(&name("mlp.down_proj.weight"), width, ffn)?;
-        Ok(Layer {
+        let output = loader.matrix(&name("self_attn.o_proj.weight"), width, query)?;
+        let ffn_norm = loader.vector(&name("post_attention_layernorm.weight"), width)?;
+        let mut gate_up = loader.matrix(&name("mlp.gate_proj.weight"), ffn, width)?;
+        gate_up.stack(&loader.matrix(&name("mlp.up_proj.weight"), ffn, width)?);
+        let down = loader.matrix(&name("mlp.down_proj.weight"), width, ffn)?;
+        Ok(Self {
             attention_norm,
             qkv: Matrix::pack(&qkv),
             qkv_bias,
@@ -297,63 +289,6 @@ impl Loader {
             gate_up: Matrix::pack(&gate_up),
             down: Matrix::pack(&down),
         })
-    }
-
-    /// A layer's matrix.
-    pub(crate) fn matrix(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Encoded, LoadError> {
-        let stored = self.stored(name, rows, cols)?;
-        let stored = match self.deviation {
-            Some(deviation) => deviation.matrix(name, stored)?,
-            None => stored,
-        };
-        self.encode(name, stored, Format::of_layer(self.class))
-    }
-
-    /// The embedding or the head.
-    pub(crate) fn words(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Encoded, LoadError> {
-        let stored = self.stored(name, rows, cols)?;
-        self.encode(name, stored, Format::of_words(self.class))
-    }
-
-    pub(crate) fn vector(&mut self, name: &str, cols: usize) -> Result<Vec<f32>, LoadError> {
-        let stored = self.stored(name, 1, cols)?;
-        Ok(self.encode(name, stored, Format::of_vector(self.class))?.into_vector())
-    }
-
-    /// A tensor of the shape that the configuration says.
-    fn stored(&mut self, name: &str, rows: usize, cols: usize) -> Result<Stored, LoadError> {
-        let stored: Stored = self.tensors.read(name)?;
-        if (stored.rows, stored.cols) != (rows, cols) {
-            return Err(LoadError::Shape {
-                name: name.to_owned(),
-                rows: stored.rows,
-                cols: stored.cols,
-                want_rows: rows,
-                want_cols: cols,
-            });
-        }
-        Ok(stored)
-    }
-
-    fn encode(&mut self, name: &str, stored: Stored, format: Format) -> Result<Encoded, LoadError> {
-        let cols = stored.cols;
-        if format.block_bytes().is_some() && !cols.is_multiple_of(BLOCK) {
-            let class = self.class;
-            return Err(LoadError::BlockWidth { name: name.to_owned(), cols, class });
-        }
-        let encoded = Encoded::new(name, stored, format)?;
-        encoded.digest_into(name, &mut self.digest);
-        Ok(encoded)
     }
 }
 

@@ -94,6 +94,38 @@ fn a_tensor_beyond_the_end_of_a_safetensors_file_is_refused() {
 }
 
 #[test]
+fn a_tensor_of_another_shape_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_random_llama(dir.path());
+    // The file has the eight gigabytes that it declares, though none of them on disk.
+    let header = r#"{"model.embed_tokens.weight":{"dtype":"F32","shape":[46340,46340],"data_offsets":[0,8589582400]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    let path = dir.path().join("model.safetensors");
+    std::fs::write(&path, &bytes).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(8 << 30).unwrap();
+    let before = bench::peak_rss_mb().unwrap_or(0.0);
+    assert!(matches!(load(dir.path()).unwrap_err(), LoadError::Shape { rows: 46340, .. }));
+    assert!(bench::peak_rss_mb().unwrap_or(0.0) - before < 50.0);
+}
+
+#[test]
+fn strings_and_arrays_are_bounded_all_together() {
+    let entry = |key: u8, kind: u32, value: &[u8]| {
+        [&1_u64.to_le_bytes()[..], &[key], &kind.to_le_bytes(), value].concat()
+    };
+    let text = [&(1_u64 << 20).to_le_bytes()[..], &vec![b'x'; 1 << 20]].concat();
+    let array =
+        [&0_u32.to_le_bytes()[..], &(3_u64 << 20).to_le_bytes(), &vec![0; 3 << 20]].concat();
+    for (kind, value, count) in [(8, text, 17), (9, array, 2)] {
+        let entries = (0..count).flat_map(|key| entry(b'a' + key, kind, &value));
+        let bytes: Vec<u8> = gguf(0, count.into()).into_iter().chain(entries).collect();
+        let error = load_bytes("model.gguf", &bytes);
+        let bound = |reason: &HeaderError| matches!(reason, HeaderError::Bound { .. });
+        assert!(matches!(&error, LoadError::Header { reason, .. } if bound(reason)), "{error}");
+    }
+}
+
+#[test]
 fn another_architecture_and_another_models_tokenizer_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     support::write_random_llama(dir.path());

@@ -4,14 +4,13 @@
 //! tensors as Hugging Face's `BertModel` has them.
 
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     config::{ConfigError, MAX_DIMENSION},
-    id::NumericClass,
+    id::{ModelId, NumericClass},
     kernel::{Isa, Matrix, Pool, attend_all, layer_norm},
-    load::{LoadError, Tensors},
-    model::{Loader, default_threads},
+    load::{LoadError, Loader, Tensors},
+    model::default_threads,
 };
 
 /// An encoder's dimensions.
@@ -133,17 +132,16 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Loads the tensors in canonical order; the second is the digest of what was loaded.
+    /// Loads the tensors in canonical order; the second is what was loaded.
     pub(super) fn load(
         tensors: Box<dyn Tensors>,
         shape: Shape,
         threads: Option<usize>,
-    ) -> Result<(Self, [u8; 32]), LoadError> {
-        let mut loader =
-            Loader { tensors, class: NumericClass::F32, deviation: None, digest: Sha256::new() };
+    ) -> Result<(Self, ModelId), LoadError> {
+        let mut loader = Loader::new(tensors, NumericClass::F32, None);
         let mut reader = Reader { prefix: "", loader: &mut loader };
         // A model of a task holds the encoder under this name.
-        if !reader.loader.tensors.has("embeddings.word_embeddings.weight") {
+        if !reader.loader.has("embeddings.word_embeddings.weight") {
             reader.prefix = "bert.";
         }
         let width = shape.width;
@@ -155,11 +153,11 @@ impl Encoder {
         let norm = reader.norm("embeddings.LayerNorm", width)?;
         let layers =
             (0..shape.layers).map(|index| reader.layer(&shape, index)).collect::<Result<_, _>>()?;
-        let digest = loader.digest.finalize().into();
+        let id = loader.finish();
         let pool =
             Pool::new(threads.unwrap_or_else(default_threads)).map_err(LoadError::Threads)?;
         let isa = Isa::detect();
-        Ok((Self { shape, words, positions, kind, norm, layers, isa, pool }, digest))
+        Ok((Self { shape, words, positions, kind, norm, layers, isa, pool }, id))
     }
 
     pub(super) const fn shape(&self) -> &Shape {

@@ -23,6 +23,12 @@ const MAX_TENSORS: u64 = 16_384;
 /// Longest key, name or string outside arrays, in bytes. Chat templates run to some 10 kB.
 const MAX_STRING: u64 = 1 << 20;
 
+/// Longest strings outside arrays, all together: a hostile header must not fill the memory.
+const MAX_STRINGS: u64 = 16 << 20;
+
+/// Most elements of all arrays together: stepping over more takes noticeable time.
+const MAX_ELEMENTS: u64 = 1 << 22;
+
 /// Most elements of an array we decode: 262 144 words is the largest vocabulary known to us, with
 /// up to twice as many merges.
 const MAX_ARRAY: u64 = 1 << 20;
@@ -291,6 +297,9 @@ struct Reader {
     file: BufReader<std::fs::File>,
     position: u64,
     length: u64,
+    /// Bytes of strings kept, and elements of arrays stepped over, so far.
+    strings: u64,
+    elements: u64,
 }
 
 impl Reader {
@@ -299,7 +308,7 @@ impl Reader {
         let mut file = BufReader::new(file);
         file.seek(SeekFrom::Start(offset))
             .map_err(|source| LoadError::Io { path: path.clone(), source })?;
-        Ok(Self { path, file, position: offset, length })
+        Ok(Self { path, file, position: offset, length, strings: 0, elements: 0 })
     }
 
     fn into_source(self) -> Source {
@@ -367,6 +376,11 @@ impl Reader {
 
     fn text(&mut self) -> Result<String, LoadError> {
         let length = self.count("a string", MAX_STRING, 1)?;
+        self.strings += length;
+        if self.strings > MAX_STRINGS {
+            let (what, declared, bound) = ("strings in all", self.strings, MAX_STRINGS);
+            return Err(self.error(HeaderError::Bound { what, declared, bound }));
+        }
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_STRING")]
         let mut bytes = vec![0; length as usize];
         self.fill(&mut bytes)?;
@@ -399,7 +413,12 @@ impl Reader {
             Some(size) if kind != KIND_ARRAY => size,
             _ => return Err(self.error(HeaderError::Type { what: "array", code: kind })),
         };
-        let length = self.count("an array", self.length, least)?;
+        let length = self.count("an array", MAX_ELEMENTS, least)?;
+        self.elements += length;
+        if self.elements > MAX_ELEMENTS {
+            let (what, declared, bound) = ("array elements in all", self.elements, MAX_ELEMENTS);
+            return Err(self.error(HeaderError::Bound { what, declared, bound }));
+        }
         let offset = self.position;
         if kind == KIND_STRING {
             for _ in 0..length {
@@ -484,6 +503,13 @@ struct GgufTensors {
     head_dim: usize,
 }
 
+impl GgufTensors {
+    fn place(&self, name: &str) -> Result<&Place, LoadError> {
+        let place = gguf_name(name).and_then(|name| self.places.get(&name));
+        place.ok_or_else(|| LoadError::MissingTensor { name: name.to_owned() })
+    }
+}
+
 impl Tensors for GgufTensors {
     fn has(&self, name: &str) -> bool {
         gguf_name(name).is_some_and(|name| self.places.contains_key(&name))
@@ -500,9 +526,12 @@ impl Tensors for GgufTensors {
         }
     }
 
+    fn shape(&self, name: &str) -> Result<(usize, usize), LoadError> {
+        self.place(name).map(|place| (place.rows, place.cols))
+    }
+
     fn read(&mut self, name: &str) -> Result<Stored, LoadError> {
-        let missing = || LoadError::MissingTensor { name: name.to_owned() };
-        let place = gguf_name(name).and_then(|name| self.places.get(&name)).ok_or_else(missing)?;
+        let place = self.place(name)?;
         let Place { rows, cols, dtype, offset, length } = *place;
         let bytes = self.source.bytes("a tensor", offset, length)?;
         let paired = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");

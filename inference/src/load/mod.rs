@@ -4,6 +4,7 @@
 mod encode;
 mod error;
 mod gguf;
+mod loader;
 mod rewrite;
 mod safetensors;
 
@@ -19,6 +20,7 @@ pub(crate) use encode::{BLOCK, Block, Encoded, Format};
 
 pub use rewrite::requantise;
 
+pub(crate) use loader::Loader;
 pub(crate) use safetensors::{Folder, tiny};
 
 use crate::{config::Config, tokenizer::Tokenizer};
@@ -55,6 +57,9 @@ pub(crate) trait Tensors {
 
     /// The class that keeps the file's own bits.
     fn native_class(&self) -> crate::NumericClass;
+
+    /// Rows and columns of a tensor, before anything is read or allocated for it.
+    fn shape(&self, name: &str) -> Result<(usize, usize), LoadError>;
 
     /// Reads one tensor; one dimension means one row.
     fn read(&mut self, name: &str) -> Result<Stored, LoadError>;

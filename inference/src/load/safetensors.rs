@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::safetensors::{Dtype, SafeTensors};
+use ::safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
 use super::{Checkpoint, HeaderError, LoadError, Source, Stored, StoredType, Tensors};
@@ -161,6 +161,12 @@ const TINY: &str = "models/tiny";
 
 struct Memory(SafeTensors<'static>);
 
+impl Memory {
+    fn view(&self, name: &str) -> Result<TensorView<'_>, LoadError> {
+        self.0.tensor(name).map_err(|_| LoadError::MissingTensor { name: name.to_owned() })
+    }
+}
+
 impl Tensors for Memory {
     fn has(&self, name: &str) -> bool {
         self.0.tensor(name).is_ok()
@@ -170,13 +176,16 @@ impl Tensors for Memory {
         NumericClass::F32
     }
 
-    fn read(&mut self, name: &str) -> Result<Stored, LoadError> {
-        let view =
-            self.0.tensor(name).map_err(|_| LoadError::MissingTensor { name: name.to_owned() })?;
+    fn shape(&self, name: &str) -> Result<(usize, usize), LoadError> {
+        let shape: Vec<u64> = self.view(name)?.shape().iter().map(|&d| d as u64).collect();
         let path = PathBuf::from(TINY);
-        let shape: Vec<u64> = view.shape().iter().map(|&d| d as u64).collect();
-        let (rows, cols) = matrix(name, &shape)
-            .map_err(|reason| LoadError::Header { path: path.clone(), reason })?;
+        matrix(name, &shape).map_err(|reason| LoadError::Header { path, reason })
+    }
+
+    fn read(&mut self, name: &str) -> Result<Stored, LoadError> {
+        let (rows, cols) = self.shape(name)?;
+        let view = self.view(name)?;
+        let path = PathBuf::from(TINY);
         let dtype = dtype(view.dtype()).map_err(|reason| LoadError::Header { path, reason })?;
         Ok(Stored { rows, cols, dtype, bytes: view.data().to_vec() })
     }
@@ -188,6 +197,7 @@ struct Files {
     tensors: HashMap<String, Place>,
 }
 
+#[derive(Clone, Copy)]
 struct Place {
     source: usize,
     offset: u64,
@@ -290,6 +300,12 @@ impl Files {
     }
 }
 
+impl Files {
+    fn place(&self, name: &str) -> Result<&Place, LoadError> {
+        self.tensors.get(name).ok_or_else(|| LoadError::MissingTensor { name: name.to_owned() })
+    }
+}
+
 impl Tensors for Files {
     fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
@@ -299,11 +315,12 @@ impl Tensors for Files {
         NumericClass::F32
     }
 
+    fn shape(&self, name: &str) -> Result<(usize, usize), LoadError> {
+        self.place(name).map(|place| (place.rows, place.cols))
+    }
+
     fn read(&mut self, name: &str) -> Result<Stored, LoadError> {
-        let place = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| LoadError::MissingTensor { name: name.to_owned() })?;
+        let place = *self.place(name)?;
         let source = &mut self.sources[place.source];
         let bytes = source.bytes("a tensor", place.offset, place.length)?;
         Ok(Stored { rows: place.rows, cols: place.cols, dtype: place.dtype, bytes })

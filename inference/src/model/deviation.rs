@@ -38,7 +38,7 @@ const NOISE: f32 = 0.1;
 
 impl Deviation {
     /// Text that sets the deviating model's digest apart even where its weights are the same.
-    pub(super) const fn tag(self) -> &'static str {
+    pub(crate) const fn tag(self) -> &'static str {
         match self {
             Self::Q8Weights => "deviation q8",
             Self::Q4Weights => "deviation q4",
@@ -50,7 +50,7 @@ impl Deviation {
     }
 
     /// A layer's matrix as the deviating server holds it.
-    pub(super) fn matrix(self, name: &str, stored: Stored) -> Result<Stored, LoadError> {
+    pub(crate) fn matrix(self, name: &str, stored: Stored) -> Result<Stored, LoadError> {
         let (rows, cols) = (stored.rows, stored.cols);
         let rounded = |format, stored| {
             let encoded = Encoded::new(name, stored, format)?;
