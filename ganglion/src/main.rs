@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use neuron::{Exit, logs::LogArgs};
+use wire::auth::{Scheme, Signature};
 
 /// A Bittensor-style subnet: chain, miners, validators, rules.
 #[derive(Debug, Parser)]
@@ -43,11 +44,17 @@ fn main() -> Exit {
         Command::Validator(args) => validator::cli::main(args),
         Command::Chain(args) => ganglion::chain::main(args),
         Command::Rules(command) => rules(command),
-        Command::Model(args) => match inference::cli::main(args) {
+        Command::Model(args) => match inference::cli::main(args, signed_by) {
             inference::cli::Outcome::Done => Exit::Done,
             inference::cli::Outcome::Failed => Exit::Failed,
         },
     }
+}
+
+/// Whether a hotkey signed an answer: the model's commands know no keys.
+fn signed_by(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let hotkey = chain_metadata::Hotkey::from_bytes(*key);
+    Scheme::Sr25519.verify(&Signature(*signature), message, &hotkey)
 }
 
 /// The owner's commands; rules in Starlark are hosted by this program again.
@@ -66,6 +73,15 @@ fn rules(command: subnet_rules::cli::Command) -> Exit {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_signature_counts_for_its_own_key_and_message_only() {
+        let pair = chain::Keypair::dev("//Bob").unwrap();
+        let (key, signature) = (*pair.hotkey().as_bytes(), pair.sign(b"root"));
+        assert!(super::signed_by(&key, b"root", &signature));
+        assert!(!super::signed_by(&key, b"toor", &signature));
+        assert!(!super::signed_by(&[7; 32], b"root", &signature));
+    }
 
     #[test]
     fn the_command_tree_is_sound() {

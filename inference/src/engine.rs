@@ -295,6 +295,11 @@ impl Engine {
         &self.model
     }
 
+    /// The model, for another engine of it.
+    pub fn shared_model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
+    }
+
     /// Longest sequence served, prompt and completion together.
     pub fn context(&self) -> usize {
         context(&self.model, self.options)
@@ -313,6 +318,8 @@ impl Engine {
 
     /// Computes a completion, token by token. Dropping the stream cancels the job.
     pub fn stream(&self, job: Job) -> Result<Stream, EngineError> {
+        // Before anything is spent on the job: under overload most are refused.
+        let place = self.place()?;
         let prompt = self.tokens(&job.prompt)?;
         if job.max_tokens == 0 {
             return Err(EngineError::NoTokens);
@@ -325,7 +332,6 @@ impl Engine {
             return Err(EngineError::TooLong { tokens: prompt.len() + 1, context });
         }
         let max_tokens = (job.max_tokens as usize).min(context - prompt.len());
-        let place = self.place()?;
         let (events, stream) = mpsc::channel(max_tokens + 1);
         self.submit(worker::Task::generate(prompt, max_tokens, job, events, place))?;
         Ok(Stream { events: stream })
@@ -349,6 +355,7 @@ impl Engine {
         token_ids: &[u32],
         sampling: &Sampling,
     ) -> Result<Audit, EngineError> {
+        let place = self.place()?;
         let prompt = self.tokens(prompt)?;
         self.check_vocabulary(token_ids)?;
         if token_ids.is_empty() {
@@ -359,7 +366,6 @@ impl Engine {
             return Err(EngineError::TooLong { tokens, context });
         }
         let (reply, audit) = tokio::sync::oneshot::channel();
-        let place = self.place()?;
         self.submit(worker::Task::rescore(prompt, token_ids, *sampling, reply, place))?;
         audit.await.map_err(|_| EngineError::Stopped)?
     }

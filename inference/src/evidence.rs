@@ -32,7 +32,7 @@ mod verdict;
 
 pub use answer::{
     Answer, AnswerError, Binding, Bytes32, ENGINE, FORMAT, Fingerprint, LEAF_EVIDENCE_BYTES,
-    LEAF_TOKENS, MAX_ANSWER_BYTES, MAX_ANSWER_TOKENS, Sampler, Signature,
+    LEAF_TOKENS, MAX_ANSWER_BYTES, MAX_ANSWER_TOKENS, Sampler, Signature, Verifies,
 };
 pub use calibration::{
     CALIBRATION_FORMAT, Calibration, CalibrationError, Drawn, EXACT_RATE, Pair, Side, Spread,

@@ -8,7 +8,8 @@ use std::path::Path;
 use inference::{
     Deviation, Engine, EngineOptions, LoadOptions, Model, ModelSource, NumericClass,
     evidence::{
-        self, Answer, Drawn, Pair, Report, Sample, Sampler, Side, Verdict, calibrate, read, side,
+        self, Answer, AnswerError, Binding, Bytes32, Drawn, Pair, Report, Sample, Sampler, Side,
+        Verdict, calibrate, read, side,
     },
 };
 
@@ -133,6 +134,24 @@ async fn a_server_without_a_seed_is_judged_by_surprisal_and_the_report_says_so()
     unseeded.root = unseeded.compute_root();
     let judged = Report::new(&read(&verifier, &unseeded).await.unwrap(), &pair, false);
     assert_eq!(judged.verdict, Verdict::Fail, "{judged:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_his_who_signed_it_and_whose_seed_it_was_drawn_with() {
+    let dir = dir();
+    let server = engine(dir.path(), NumericClass::F32, None);
+    let [nonce, hotkey, request] = [1, 7, 3].map(|byte| Bytes32([byte; 32]));
+    let binding = Binding { nonce, hotkey, request };
+    let (seed, binding) = (binding.seed(), Some(binding));
+    let sampler = Sampler::Seeded { temperature: TEMPERATURE, seed, binding };
+    let answer = evidence::answer(&server, "hello", 8, sampler).await.unwrap();
+    assert_eq!(answer.signer(|_, _, _| true).unwrap(), None);
+    let signed = answer.clone().signed_by([7; 32], |_| [1; 64]);
+    let good = |_: &[u8; 32], _: &[u8], signature: &[u8; 64]| *signature == [1; 64];
+    assert_eq!(signed.signer(good).unwrap(), Some(hotkey));
+    assert!(matches!(signed.signer(|_, _, _| false), Err(AnswerError::Signature { .. })));
+    let stolen = answer.signed_by([8; 32], |_| [1; 64]);
+    assert!(matches!(stolen.signer(good), Err(AnswerError::Signer { .. })));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use chain_metadata::Hotkey;
 use inference::evidence::{Answer, AnswerError, Sampler};
 use inference::{Engine, EngineError, Prompt};
-use sp_core::{Pair as _, sr25519};
 use subnet_rules::serve::Task;
+use wire::auth::{Scheme, Signature};
 use wire::generate::GenerateReply;
 
 /// Why an answer is not kept.
@@ -116,22 +116,20 @@ fn about(
 }
 
 fn signed(answer: &Answer, hotkey: &Hotkey) -> Result<(), AuditError> {
-    let signature = answer.signature.as_ref().ok_or(AuditError::Unsigned)?;
-    let mut bytes = [0; 64];
-    hex::decode_to_slice(&signature.signature, &mut bytes).map_err(|_| AuditError::Unsigned)?;
-    let public = sr25519::Public::from_raw(*hotkey.as_bytes());
-    let signature_is_good = signature.hotkey.0 == *hotkey.as_bytes()
-        && sr25519::Pair::verify(
-            &sr25519::Signature::from_raw(bytes),
-            answer.signed_bytes(),
-            &public,
-        );
-    if signature_is_good { Ok(()) } else { Err(AuditError::Unsigned) }
+    let signer = answer.signer(|key, message, signature| {
+        let hotkey = Hotkey::from_bytes(*key);
+        Scheme::Sr25519.verify(&Signature(*signature), message, &hotkey)
+    })?;
+    match signer {
+        Some(signer) if signer.0 == *hotkey.as_bytes() => Ok(()),
+        _ => Err(AuditError::Unsigned),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sp_core::{Pair as _, sr25519};
 
     #[test]
     fn only_the_miners_own_signature_counts() {

@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use crate::{
     LoadError, LoadOptions, Model, ModelSource, NumericClass, bench,
     evidence::{
-        Verdict,
+        Verdict, Verifies,
         cli::{self as evidence, CommandError},
     },
     hub::{CATALOGUE, Hub},
@@ -155,10 +155,11 @@ pub enum Outcome {
     Failed = 1,
 }
 
-/// Runs one command; output on stdout, errors and progress on stderr.
-pub fn main(args: Args) -> Outcome {
+/// Runs one command; output on stdout, errors and progress on stderr. `verifies` checks the
+/// signatures of answers.
+pub fn main(args: Args, verifies: Verifies) -> Outcome {
     let mut out = io::stdout().lock();
-    match run(args.command, &mut out) {
+    match run(args.command, verifies, &mut out) {
         Ok(outcome) => outcome,
         Err(error) if show::reader_has_gone(&error) => Outcome::Done,
         Err(error) => {
@@ -169,7 +170,7 @@ pub fn main(args: Args) -> Outcome {
     }
 }
 
-fn run(command: Command, out: &mut impl Write) -> Result<Outcome> {
+fn run(command: Command, verifies: Verifies, out: &mut impl Write) -> Result<Outcome> {
     match command {
         Command::Fetch { name, json } => fetch(&name, json, out)?,
         Command::List { json } => list(json, out)?,
@@ -178,7 +179,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<Outcome> {
         Command::Bench(args) => measure(&args, out)?,
         Command::Answer(args) => runtime()?.block_on(evidence::answer(&args, out))?,
         Command::Verify(args) => {
-            let verdict = runtime()?.block_on(evidence::verify(&args, out))?;
+            let verdict = runtime()?.block_on(evidence::verify(&args, verifies, out))?;
             if verdict == Verdict::Fail {
                 return Ok(Outcome::Failed);
             }

@@ -176,6 +176,9 @@ pub struct Signature {
     pub signature: String,
 }
 
+/// Whether a public key made a signature of a message. Who knows keys has one; this crate does not.
+pub type Verifies = fn(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool;
+
 /// An answer and its evidence, as `ANSWER.json` holds them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,6 +275,20 @@ pub enum AnswerError {
         /// Root recorded.
         recorded: String,
     },
+    /// The signature is not of the key that it names.
+    #[error("the signature of the root is not {hotkey}'s")]
+    Signature {
+        /// The key named.
+        hotkey: String,
+    },
+    /// The seed was fixed for one key and another one signed.
+    #[error("{signed} signed an answer whose seed was bound to {bound}")]
+    Signer {
+        /// The key that the seed is bound to.
+        bound: String,
+        /// The key that signed.
+        signed: String,
+    },
     /// The seed is not the one that nonce, hotkey and request fix.
     #[error("seed {seed} is not the one its binding fixes ({bound})")]
     Seed {
@@ -325,6 +342,28 @@ impl Answer {
     /// What the server's hotkey signs.
     pub fn signed_bytes(&self) -> Vec<u8> {
         [SIGNED, &self.root.0].concat()
+    }
+
+    /// The public key that signed the root; `None` where nobody did.
+    ///
+    /// # Errors
+    /// [`AnswerError::Signature`] where the key did not sign, [`AnswerError::Signer`] where the seed is
+    /// bound to another.
+    pub fn signer(&self, verifies: Verifies) -> Result<Option<Bytes32>, AnswerError> {
+        let Some(Signature { hotkey, signature }) = &self.signature else { return Ok(None) };
+        let key = || hex::encode(hotkey.0);
+        let mut bytes = [0; 64];
+        let reads = hex::decode_to_slice(signature, &mut bytes).is_ok();
+        if !reads || !verifies(&hotkey.0, &self.signed_bytes(), &bytes) {
+            return Err(AnswerError::Signature { hotkey: key() });
+        }
+        match self.sampler {
+            Sampler::Seeded { binding: Some(binding), .. } if binding.hotkey != *hotkey => {
+                let bound = hex::encode(binding.hotkey.0);
+                Err(AnswerError::Signer { bound, signed: key() })
+            }
+            _ => Ok(Some(*hotkey)),
+        }
     }
 
     /// Reads and checks a file.

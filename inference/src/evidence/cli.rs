@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     Answer, AnswerError, Binding, Bytes32, Calibration, CalibrationError, Drawn, Pair, Reading,
-    Report, Sample, Sampler, Side, TrialError, Verdict, calibrate as measure_pair,
+    Report, Sample, Sampler, Side, TrialError, Verdict, Verifies, calibrate as measure_pair,
     read as read_answer, side,
     table::{self, Case, Plan, Progress, Row, Step, Table, TableError},
 };
@@ -301,9 +301,15 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), CommandE
 }
 
 /// `model verify`.
-pub async fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<Verdict, CommandError> {
+pub async fn verify(
+    args: &VerifyArgs,
+    verifies: Verifies,
+    out: &mut impl Write,
+) -> Result<Verdict, CommandError> {
     let answers: Vec<Answer> =
         args.answers.iter().map(|path| Answer::read(path)).collect::<Result<_, _>>()?;
+    let signers: Vec<Option<Bytes32>> =
+        answers.iter().map(|answer| answer.signer(verifies)).collect::<Result<_, _>>()?;
     let [answer, rest @ ..] = answers.as_slice() else { return Err(CommandError::NoAnswer) };
     if let Some(other) = rest.iter().find(|other| !same_server(answer, other)) {
         return Err(CommandError::Mixed { first: answer.model, other: other.model });
@@ -317,7 +323,11 @@ pub async fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<Verdict, 
     for answer in &answers {
         reading = reading.then(read_answer(&verifier, answer).await?);
     }
-    let report = Report::new(&reading, &pair, seeded);
+    let mut report = Report::new(&reading, &pair, seeded);
+    report.reasons.push(match signers.first() {
+        Some(Some(key)) => format!("signed by {}", hex::encode(key.0)),
+        _ => "nobody signed it: whose answer it is must be known from elsewhere".to_owned(),
+    });
     if args.json {
         print_json(out, &report)?;
     } else {
@@ -369,10 +379,6 @@ fn print_report(out: &mut impl Write, report: &Report, answer: &Answer) -> io::R
     }
     for reason in &report.reasons {
         writeln!(out, "· {reason}")?;
-    }
-    if let Some(signature) = &answer.signature {
-        let key = hex::encode(signature.hotkey.0);
-        writeln!(out, "· signed by {key}; the signature is for the chain's tools to check")?;
     }
     Ok(())
 }
@@ -480,6 +486,16 @@ fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
         table.temperature,
         table.alpha
     )?;
+    for cost in &table.cost {
+        writeln!(
+            out,
+            "{:>2} at once: {:.2} ms to write a token, {:.2} to verify it: {:.2}",
+            cost.concurrency,
+            cost.generate_ms_per_token,
+            cost.verify_ms_per_token,
+            cost.verify_to_generate
+        )?;
+    }
     let mut setting = "";
     for row in &table.cases {
         if row.setting != setting {
@@ -566,5 +582,12 @@ impl Progress for Bar {
         if let Some(bar) = &*self.0.borrow() {
             bar.inc(1);
         }
+    }
+
+    fn row(&self, row: &Row) {
+        self.end();
+        // A run takes hours on a large model: what is known is said at once. A closed stderr leaves
+        // nobody to tell.
+        drop(print_row(&mut io::stderr(), row));
     }
 }

@@ -1,6 +1,6 @@
 //! The evidence table: real cheats against the real verifier, in the same class and across classes.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -8,8 +8,10 @@ use super::{
     answer::{Answer, LEAF_EVIDENCE_BYTES, Sampler},
     calibration::{Calibration, Drawn, Pair},
     reading::{Reading, mean},
-    trial::{Sample, Server, Trial, TrialError, Writer, calibrate, cpu_time, readings, side},
-    verdict::{ALPHA, Listen, Standing},
+    trial::{
+        AT_ONCE, Sample, Server, Trial, TrialError, Writer, calibrate, cpu_time, readings, side,
+    },
+    verdict::{ALPHA, Listen, MIN_EVIDENCE_TOKENS, Standing},
 };
 use crate::{
     Deviation, Engine, EngineOptions, LoadError, LoadOptions, Model, ModelId, ModelSource,
@@ -193,8 +195,24 @@ pub struct Row {
     pub median_evidence_tokens_by_seed: Option<usize>,
     /// Bytes of evidence sent for 32 tokens.
     pub bytes_per_32_tokens: usize,
-    /// Processor time of verification over that of generation.
+    /// Share of the answers that have enough tokens with a choice to say anything of a model.
+    pub with_evidence: Option<f64>,
+    /// Processor time of verification over that of generation, both sixteen at once.
     pub verify_to_generate: Option<f64>,
+}
+
+/// What answers cost by how many are written at once: a server's batch. Verification reads sixteen at
+/// once in any case: whoever verifies has time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// Answers written at once.
+    pub concurrency: usize,
+    /// Processor time to write a token, its share of the prompt included, in milliseconds.
+    pub generate_ms_per_token: f64,
+    /// The same to verify it.
+    pub verify_ms_per_token: f64,
+    /// The one over the other.
+    pub verify_to_generate: f64,
 }
 
 /// The table.
@@ -216,6 +234,9 @@ pub struct Table {
     pub alpha: f64,
     /// Honest answers measured for each half.
     pub calibration_sequences: usize,
+    /// What an honest server's answers cost, in the verifier's class; empty where the system does not
+    /// tell processor times.
+    pub cost: Vec<Cost>,
     /// The lines.
     pub cases: Vec<Row>,
 }
@@ -238,7 +259,18 @@ pub trait Progress {
     fn begin(&self, step: Step<'_>);
     /// One answer more was written or read.
     fn advance(&self);
+    /// A line of the table is done.
+    fn row(&self, row: &Row);
 }
+
+/// Answers whose cost is taken for each batch.
+const COST_ANSWERS: u32 = 16;
+
+/// Batches of a server: one user, a few, many.
+const COST_BATCHES: [usize; 3] = [1, 4, AT_ONCE];
+
+/// Added to the seed of the prompts whose cost is taken: none of them is in a cache.
+const COST_SEED: u64 = 0x0000_636f_7374_7321;
 
 /// Added to the seed of the calibration's prompts, so that no case meets a prompt it was fitted to.
 const CALIBRATION_SEED: u64 = 0x6361_6c69_6272_6174;
@@ -255,16 +287,57 @@ pub async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Table, TableErr
         max_tokens: plan.max_tokens,
         alpha: ALPHA,
         calibration_sequences: 0,
+        cost: cost(plan, &verifier, progress).await?,
         cases: Vec::new(),
     };
     for class in std::iter::once(plan.class).chain(plan.across) {
         let half = Half::new(plan, &verifier, class, progress).await?;
         table.calibration_sequences = table.calibration_sequences.max(half.pair.sequences);
         for &case in &plan.cases {
-            table.cases.push(half.case(case, progress).await?);
+            let row = half.case(case, progress).await?;
+            progress.row(&row);
+            table.cases.push(row);
         }
     }
     Ok(table)
+}
+
+/// Times honest answers, written one at a time and many together, and read.
+async fn cost(
+    plan: &Plan,
+    engine: &Arc<Engine>,
+    progress: &dyn Progress,
+) -> Result<Vec<Cost>, TableError> {
+    let server =
+        Server { named: engine, writer: Writer::Itself(engine), max_tokens: plan.max_tokens };
+    let mut costs = Vec::new();
+    for (place, at_once) in (1..).zip(COST_BATCHES) {
+        let total = 2 * u64::from(COST_ANSWERS);
+        progress.begin(Step { setting: "cost", case: "honest", total });
+        let seed = plan.drawn.seed ^ COST_SEED.rotate_left(place);
+        let drawn = Drawn { seed, ..plan.drawn };
+        let trial = Trial { server, sequences: COST_ANSWERS, drawn, at_once };
+        // Another engine's cache knows nothing of the answers; neither may this one's.
+        let reader = Engine::start(engine.shared_model(), EngineOptions::default());
+        let started = cpu_time();
+        let answers = trial.answers(&|| progress.advance()).await?;
+        let written = cpu_time();
+        readings(&reader, &answers, &|| progress.advance()).await?;
+        let tokens: usize = answers.iter().map(|answer| answer.completion_ids.len()).sum();
+        let (Some(started), Some(written), Some(read)) = (started, written, cpu_time()) else {
+            return Ok(Vec::new());
+        };
+        #[expect(clippy::cast_precision_loss, reason = "thousands of tokens")]
+        let per_token = |time: Duration| time.as_secs_f64() * 1e3 / tokens.max(1) as f64;
+        let (generate, verify) = (per_token(written - started), per_token(read - written));
+        costs.push(Cost {
+            concurrency: at_once,
+            generate_ms_per_token: generate,
+            verify_ms_per_token: verify,
+            verify_to_generate: verify / generate.max(f64::MIN_POSITIVE),
+        });
+    }
+    Ok(costs)
 }
 
 fn load(
@@ -341,7 +414,8 @@ impl<'a> Half<'a> {
         let other = load_other(plan, self.honest.model_id().class, case)?;
         let writer = case.writer(&self.honest, other.as_deref(), plan.other.is_some());
         let server = Server { named: &self.honest, writer, max_tokens: plan.max_tokens };
-        let trial = Trial { server, sequences: plan.sequences, drawn: plan.drawn };
+        let (sequences, drawn) = (plan.sequences, plan.drawn);
+        let trial = Trial { server, sequences, drawn, at_once: AT_ONCE };
         let total = 2 * u64::from(plan.sequences);
         progress.begin(Step { setting: self.setting, case: case.name(), total });
         let started = cpu_time();
@@ -386,6 +460,9 @@ impl<'a> Half<'a> {
             median_evidence_tokens: median(by_all),
             median_evidence_tokens_by_seed: median(by_seed),
             bytes_per_32_tokens: LEAF_EVIDENCE_BYTES,
+            with_evidence: mean(read.iter().map(|reading| {
+                if reading.evidence_tokens() < MIN_EVIDENCE_TOKENS { 0.0 } else { 1.0 }
+            })),
             verify_to_generate: ratio,
         }
     }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{Completion, Engine, EngineError, Finish, Job, Prompt, Sampling, SamplingError};
 
-/// Answers computed at once.
-const AT_ONCE: usize = 16;
+/// Answers computed at once, unless a trial says otherwise.
+pub(super) const AT_ONCE: usize = 16;
 
 /// A trial that could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,8 @@ pub(super) struct Trial<'a> {
     pub(super) server: Server<'a>,
     pub(super) sequences: u32,
     pub(super) drawn: Drawn,
+    /// Answers computed at once.
+    pub(super) at_once: usize,
 }
 
 impl Trial<'_> {
@@ -99,7 +101,7 @@ impl Trial<'_> {
                 done();
                 Ok(answer)
             })
-            .buffered(AT_ONCE)
+            .buffered(self.at_once)
             .try_collect()
             .await
     }
@@ -199,7 +201,8 @@ pub async fn calibrate(
 ) -> Result<Pair, TrialError> {
     let Sample { sequences, max_tokens, drawn } = sample;
     let honest = Server { named: server, writer: Writer::Itself(server), max_tokens };
-    let answers = Trial { server: honest, sequences, drawn }.answers(done).await?;
+    let answers =
+        Trial { server: honest, sequences, drawn, at_once: AT_ONCE }.answers(done).await?;
     let readings = readings(verifier, &answers, done).await?;
     Ok(Pair::of(side(server), side(verifier), drawn, &readings))
 }
