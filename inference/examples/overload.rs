@@ -1,14 +1,16 @@
 //! `cargo run --release -p inference --example overload -- [--bursts 1000] [--model tiny]`: bursts of
-//! five times what the engine takes, and the goodput under them against the peak.
+//! five times what the engine takes, one after the other without a pause, and the goodput under them
+//! against the peak: what the same engine does when it is full and nobody is refused.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::Parser;
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use inference::{
-    Engine, EngineError, EngineOptions, Job, LoadOptions, Model, ModelSource, Prompt, Sampling,
+    Completion, Engine, EngineError, EngineOptions, Job, LoadOptions, Model, ModelSource, Prompt,
+    Sampling,
 };
 
 /// Overload an engine, and see what it still does.
@@ -32,53 +34,118 @@ const OPTIONS: EngineOptions =
 /// A burst is so many times what the engine takes.
 const OVERLOAD: usize = 5;
 
+/// Bursts between two measurements of the peak: both meet the same machine.
+const TURN: u32 = 10;
+
+/// What came of a load.
+#[derive(Default)]
+struct Done {
+    served: usize,
+    refused: usize,
+    time: Duration,
+}
+
+impl Done {
+    /// Jobs a second.
+    fn rate(&self) -> f64 {
+        f64::from(u32::try_from(self.served).unwrap_or(u32::MAX)) / self.time.as_secs_f64()
+    }
+}
+
+/// Jobs under way, and what came of earlier ones.
+struct Load<'a> {
+    engine: &'a Engine,
+    decode: u32,
+    lane: u32,
+    done: Done,
+}
+
+impl Load<'_> {
+    fn job(&mut self) -> Job {
+        self.lane += 1;
+        let prompt = (0..24).map(|i| (self.lane * 17 + i * 5 + 40) % 250).collect();
+        let job = Job::new(Prompt::Tokens(prompt), self.decode, Sampling::greedy());
+        Job { ignore_end: true, ..job }
+    }
+
+    /// Keeps as many jobs under way as the queue holds, until `jobs` are served.
+    async fn hold(&mut self, jobs: usize) -> Result<()> {
+        let engine = self.engine;
+        let started = Instant::now();
+        let mut under_way = FuturesUnordered::new();
+        let mut offered = 0;
+        loop {
+            while offered < jobs && under_way.len() < OPTIONS.queue {
+                under_way.push(engine.generate(self.job()));
+                offered += 1;
+            }
+            let Some(outcome) = under_way.next().await else { break };
+            self.count(outcome)?;
+        }
+        self.done.time += started.elapsed();
+        Ok(())
+    }
+
+    /// Offers `burst` jobs each time as many as the queue holds were served, `bursts` times.
+    async fn offer(&mut self, bursts: u32, burst: usize) -> Result<()> {
+        let engine = self.engine;
+        let started = Instant::now();
+        let mut under_way = FuturesUnordered::new();
+        for _ in 0..bursts {
+            under_way.extend((0..burst).map(|_| engine.generate(self.job())));
+            let mut served = 0;
+            while served < OPTIONS.queue
+                && let Some(outcome) = under_way.next().await
+            {
+                served += usize::from(self.count(outcome)?);
+            }
+        }
+        while let Some(outcome) = under_way.next().await {
+            self.count(outcome)?;
+        }
+        self.done.time += started.elapsed();
+        Ok(())
+    }
+
+    fn count(&mut self, outcome: Result<Completion, EngineError>) -> Result<bool> {
+        match outcome {
+            Ok(_) => self.done.served += 1,
+            Err(EngineError::Busy { .. }) => {
+                self.done.refused += 1;
+                return Ok(false);
+            }
+            Err(error) => bail!("the engine failed: {error}"),
+        }
+        Ok(true)
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
     let options = LoadOptions::default().with_threads(1);
     let model = Model::load(&ModelSource::parse(&args.model), options)?;
     let engine = Engine::start(model, OPTIONS);
-    let capacity = OPTIONS.queue + OPTIONS.sequences;
-    let job = |lane: u32| {
-        let prompt = (0..24).map(|i| (lane * 17 + i * 5 + 40) % 250).collect();
-        let job = Job::new(Prompt::Tokens(prompt), args.decode, Sampling::greedy());
-        Job { ignore_end: true, ..job }
-    };
-    let (mut within, mut under) = (Vec::new(), Vec::new());
-    let mut refused = 0_usize;
-    for burst in 0..args.bursts {
-        // The peak is taken beside the overload, so that both meet the same machine.
-        if burst % 10 == 0 {
-            let lanes = u32::try_from(OPTIONS.queue)?;
-            let started = Instant::now();
-            let done = join_all((0..lanes).map(|lane| engine.generate(job(lane)))).await;
-            ensure!(done.iter().all(Result::is_ok), "a load within capacity was refused");
-            within.push(rate(done.len(), args.decode, started));
-        }
-        let lanes = u32::try_from(OVERLOAD * capacity)?;
-        let started = Instant::now();
-        let done = join_all((0..lanes).map(|lane| engine.generate(job(lane)))).await;
-        let served = done.iter().filter(|outcome| outcome.is_ok()).count();
-        let busy = |error: &EngineError| matches!(error, EngineError::Busy { .. });
-        ensure!(done.iter().all(|outcome| outcome.as_ref().err().is_none_or(busy)));
-        refused += done.len() - served;
-        under.push(rate(served, args.decode, started));
+    let load = || Load { engine: &engine, decode: args.decode, lane: 0, done: Done::default() };
+    let (mut within, mut over) = (load(), load());
+    let mut left = args.bursts;
+    while left > 0 {
+        let bursts = left.min(TURN);
+        left -= bursts;
+        within.hold(bursts as usize * OPTIONS.queue).await?;
+        over.offer(bursts, OVERLOAD * (OPTIONS.queue + OPTIONS.sequences)).await?;
     }
-    let (peak, goodput) = (median(within), median(under));
-    let ratio = goodput / peak;
+    if within.done.refused > 0 {
+        bail!("a load within capacity was refused {} times", within.done.refused);
+    }
+    let rate = |load: &Load<'_>| load.done.rate() * f64::from(args.decode);
+    let (peak, goodput) = (rate(&within), rate(&over));
     println!(
-        "{{\"bursts\":{},\"refused\":{refused},\"peak_tok_s\":{peak:.1},\"goodput_tok_s\":{goodput:.1},\"ratio\":{ratio:.3}}}",
-        args.bursts
+        "{{\"bursts\":{},\"served\":{},\"refused\":{},\"peak_tok_s\":{peak:.1},\"goodput_tok_s\":{goodput:.1},\"ratio\":{:.3}}}",
+        args.bursts,
+        over.done.served,
+        over.done.refused,
+        goodput / peak
     );
     Ok(())
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
-}
-
-fn rate(jobs: usize, decode: u32, started: Instant) -> f64 {
-    let tokens = u32::try_from(jobs).unwrap_or(u32::MAX);
-    f64::from(tokens) * f64::from(decode) / started.elapsed().as_secs_f64()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use inference::{Embedder, Engine, EngineOptions, LoadOptions, Model, ModelSource};
 use miner::{
-    Admission, Slots,
+    Admission, Dues, Slots,
     openai::{Backends, Surface},
 };
 use neuron::{Health, Shutdown};
@@ -32,6 +32,7 @@ async fn main() -> Result<()> {
         engine: Arc::new(Engine::start(model, EngineOptions::default())),
         announced,
         slots: Slots::new(&Admission::default()),
+        dues: Dues::default(),
         health: Health::default(),
         embedder: embedder.map(Arc::new),
         backends,

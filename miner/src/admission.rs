@@ -1,11 +1,12 @@
-//! Who may ask, and how much at a time.
+//! Who may ask, how much at a time, and how much of the engine is due to each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chain::Metagraph;
 use chain_metadata::Hotkey;
-use parking_lot::Mutex;
+use inference::Share;
+use parking_lot::{Mutex, RwLock};
 
 use crate::config::Admission;
 
@@ -18,6 +19,39 @@ pub fn may_ask(metagraph: &Metagraph, admission: &Admission) -> Vec<Hotkey> {
         .filter(|neuron| neuron.validator_permit || !admission.require_permit)
         .map(|neuron| neuron.hotkey);
     registered.chain(admission.allow.iter().copied()).collect()
+}
+
+/// Tokens due to the caller with the most stake for each token due to one with none.
+const HIGHEST_WEIGHT: u32 = 100;
+
+/// What is due to each caller of the engine while several wait: by stake.
+#[derive(Debug, Clone, Default)]
+pub struct Dues(Arc<RwLock<HashMap<Hotkey, u32>>>);
+
+impl Dues {
+    /// Takes over this metagraph's stakes.
+    pub fn replace(&self, metagraph: &Metagraph) {
+        let stakes = metagraph.neurons.iter().map(|neuron| (neuron.hotkey, neuron.total_stake.0));
+        *self.0.write() = weights(&stakes.collect::<Vec<_>>());
+    }
+
+    /// The share of a request; of nobody in particular where no caller was proved.
+    pub fn share(&self, caller: Option<Hotkey>) -> Share {
+        caller.map_or_else(Share::default, |hotkey| Share {
+            caller: *hotkey.as_bytes(),
+            weight: self.0.read().get(&hotkey).copied().unwrap_or(1),
+        })
+    }
+}
+
+/// From 1 for no stake to [`HIGHEST_WEIGHT`] for the most, in proportion between.
+fn weights(stakes: &[(Hotkey, u64)]) -> HashMap<Hotkey, u32> {
+    let most = stakes.iter().map(|(_, stake)| *stake).max().unwrap_or(0).max(1);
+    let weight = |stake: u64| {
+        let above = u128::from(stake) * u128::from(HIGHEST_WEIGHT - 1) / u128::from(most);
+        1 + u32::try_from(above).unwrap_or(HIGHEST_WEIGHT - 1)
+    };
+    stakes.iter().map(|&(hotkey, stake)| (hotkey, weight(stake))).collect()
 }
 
 /// Requests under way, bounded for each caller and in all.
@@ -76,6 +110,16 @@ mod tests {
 
     fn hotkey(n: u8) -> Hotkey {
         Hotkey::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn the_engine_is_due_by_stake_and_to_strangers_least() {
+        let dues = Dues::default();
+        *dues.0.write() = weights(&[(hotkey(1), 1_000), (hotkey(2), 500), (hotkey(3), 0)]);
+        let weight = |n| dues.share(Some(hotkey(n))).weight;
+        assert_eq!([weight(1), weight(2), weight(3), weight(9)], [100, 50, 1, 1]);
+        assert_eq!(dues.share(None), Share::default());
+        assert!(weights(&[(hotkey(1), 0)]).values().all(|weight| *weight == 1));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod openai;
 mod run;
 mod service;
 
-pub use admission::{Slots, may_ask};
+pub use admission::{Dues, Slots, may_ask};
 pub use axon::{Publish, publish};
 pub use behaviour::{Behaviour, BehaviourError};
 pub use config::{Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State};

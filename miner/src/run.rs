@@ -15,7 +15,7 @@ use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos
 
 use crate::openai::{Backends, Surface};
 use crate::service::{REQUESTS, Service};
-use crate::{Behaviour, Config, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
+use crate::{Behaviour, Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
 
 /// Blocks between two readings of the metagraph: a new validator waits a minute at 12 s a block.
 const REFRESH_BLOCKS: u64 = 5;
@@ -88,12 +88,14 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         keypair: keypair.clone(),
         behaviour,
         slots: Slots::new(&config.admission),
+        dues: Dues::default(),
         metrics: health.metrics.clone(),
     };
     let surface = Surface {
         engine,
         announced: announced.to_string().into(),
         slots: service.slots.clone(),
+        dues: service.dues.clone(),
         health: health.clone(),
         embedder: embedder(&config).await?,
         backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
@@ -104,6 +106,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     if let Some(serving) = plain(&config, &surface, &shutdown).await? {
         tasks.spawn(serving);
     }
+    let dues = service.dues.clone();
     let gate = gate(&keypair, Arc::clone(&roster), &state)?;
     let counters = Arc::clone(&gate.1);
     health.metrics.append(move |text| counters.render(text));
@@ -121,6 +124,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         chain,
         keypair,
         roster,
+        dues,
         wanted,
         health,
         model: announced.to_string(),
@@ -228,6 +232,7 @@ struct Keeper {
     chain: Chain,
     keypair: Keypair,
     roster: Arc<Roster>,
+    dues: Dues,
     wanted: AxonInfo,
     health: Health,
     model: String,
@@ -298,6 +303,7 @@ impl Keeper {
     fn take_in(&self, metagraph: &Metagraph) {
         let hotkey = self.keypair.hotkey();
         self.roster.replace(may_ask(metagraph, &self.config.admission));
+        self.dues.replace(metagraph);
         let uid = metagraph.uid_of(&hotkey);
         if uid.is_some() {
             self.health.readiness.clear("registration");

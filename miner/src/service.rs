@@ -8,12 +8,12 @@ use axum::response::Json;
 use axum::{Router, routing::post};
 use chain::Keypair;
 use inference::evidence::{Answer, Sampler};
-use inference::{Completion, Engine, EngineError, Finish, Job, ModelId, Prompt, Sampling};
+use inference::{Completion, Engine, EngineError, Finish, Job, ModelId, Prompt, Sampling, Share};
 use neuron::Metrics;
 use wire::generate::{self, GenerateReply, GenerateRequest};
 use wire::{Caller, Code, Refusal};
 
-use crate::{Behaviour, Slots};
+use crate::{Behaviour, Dues, Slots};
 
 /// Time in which a completion must be done: what a validator waits for at most, and within the
 /// server's own limit for handlers.
@@ -35,6 +35,7 @@ pub(crate) struct Service {
     pub(crate) keypair: Keypair,
     pub(crate) behaviour: Behaviour,
     pub(crate) slots: Slots,
+    pub(crate) dues: Dues,
     pub(crate) metrics: Metrics,
 }
 
@@ -51,12 +52,18 @@ impl Service {
         }
         let _slot = self.slots.take(caller.hotkey()).ok_or(Refusal(Code::TooMany))?;
         match self.behaviour {
-            Behaviour::Honest | Behaviour::Substitute { .. } => self.complete(request).await,
+            Behaviour::Honest | Behaviour::Substitute { .. } => {
+                self.complete(request, self.dues.share(Some(caller.hotkey()))).await
+            }
             Behaviour::Lazy => self.shrug(&request),
         }
     }
 
-    async fn complete(&self, request: GenerateRequest) -> Result<GenerateReply, Refusal> {
+    async fn complete(
+        &self,
+        request: GenerateRequest,
+        share: Share,
+    ) -> Result<GenerateReply, Refusal> {
         let sampling = Sampling::new(request.temperature, request.seed)
             .map_err(|_| Refusal(Code::BadMessage))?;
         let prompt = Prompt::Text(request.prompt);
@@ -64,6 +71,7 @@ impl Service {
         let job = Job {
             deadline: Some(DEADLINE),
             sketch: request.evidence,
+            share,
             ..Job::new(prompt_ids.clone(), request.max_tokens, sampling)
         };
         let done = self.engine.generate(job).await.map_err(|error| refusal(&error))?;

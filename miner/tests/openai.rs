@@ -10,7 +10,7 @@ use axum::{
 };
 use inference::{Engine, EngineOptions, LoadOptions, Model, ModelSource};
 use miner::{
-    Admission, Slots,
+    Admission, Dues, Slots,
     openai::{Backends, Surface},
 };
 use neuron::Health;
@@ -24,6 +24,7 @@ fn surface(backends: &[String]) -> Surface {
         announced: model.id().to_string().into(),
         engine: Arc::new(Engine::start(model, EngineOptions::default())),
         slots: Slots::new(&Admission::default()),
+        dues: Dues::default(),
         health: Health::default(),
         embedder: None,
         backends: Backends::new(backends, None).unwrap(),

@@ -29,7 +29,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use inference::{Embedder, Engine, Event, Job, Share};
+use inference::{Embedder, Engine, Event, Job};
 use neuron::{Health, Metrics};
 use serde_json::{Value, json};
 use wire::UnixNanos;
@@ -37,7 +37,7 @@ use wire::UnixNanos;
 pub(crate) use asked::Key;
 pub use backend::{BackendError, Backends};
 
-use crate::{Slots, admission::Slot, service::REQUESTS};
+use crate::{Dues, Slots, admission::Slot, service::REQUESTS};
 use asked::Asked;
 use error::ApiError;
 use request::{Chat, Completion, Form};
@@ -54,6 +54,8 @@ pub struct Surface {
     pub announced: Arc<str>,
     /// Requests under way, by caller.
     pub slots: Slots,
+    /// What is due to each caller.
+    pub dues: Dues,
     /// Counters, and why we may be unfit.
     pub health: Health,
     /// What makes embeddings, if anything here does.
@@ -130,9 +132,7 @@ impl Surface {
         if let Some(model) = form.model.as_deref().filter(|model| !self.serves(model)) {
             return Err(ApiError::no_model(model));
         }
-        let share =
-            Share { caller: asked.caller.map_or([0; 32], |hotkey| *hotkey.as_bytes()), weight: 1 };
-        let jobs: Vec<Job> = form.jobs(share)?;
+        let jobs: Vec<Job> = form.jobs(self.dues.share(asked.caller))?;
         let streams = jobs.into_iter().map(|job| self.engine.stream(job));
         let streams = streams.collect::<Result<Vec<_>, _>>()?;
         let answer = reply::Answer::new(self, &form)?;
