@@ -99,6 +99,11 @@ async fn strangers_absurdities_and_dead_backends_are_refused_in_the_apis_words()
         let error: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((status, &error["error"]["code"]), (StatusCode::BAD_REQUEST, &code.into()));
     }
+    let garbled = Request::post("/v1/completions").body(Body::from(&b"{\"prompt\":\"\xff\"}"[..]));
+    let answer = open.clone().oneshot(garbled.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     let behind = surface(&["http://127.0.0.1:9".to_owned()]).plain(None);
     assert_eq!(post(&behind, "/v1/completions", &ask).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    // None of it stopped the engine.
+    assert_eq!(post(&open, "/v1/completions", &ask).await.0, StatusCode::OK);
 }

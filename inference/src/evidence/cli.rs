@@ -113,6 +113,7 @@ pub struct CalibrateArgs {
 
 /// Run real cheats against the verifier and say after how many tokens each is convicted.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct TableArgs {
     /// `tiny`, a name of `model list`, or a path.
     model: String,
@@ -137,6 +138,12 @@ pub struct TableArgs {
     /// Leave the other half out.
     #[arg(long)]
     same_class_only: bool,
+    /// Leave the same-class half out.
+    #[arg(long, conflicts_with = "same_class_only")]
+    across_only: bool,
+    /// Time how long honest answers take to write, alone and together, and to verify.
+    #[arg(long)]
+    cost: bool,
     /// Who writes in the case `other`; a close relative of the model where left out.
     #[arg(long)]
     other: Option<String>,
@@ -271,6 +278,8 @@ pub async fn answer(args: &AnswerArgs, out: &mut impl Write) -> Result<(), Comma
         max_tokens: args.draw.tokens,
         drawn: Drawn { seed, temperature },
         class,
+        same_class: true,
+        cost: false,
         across: None,
         other: None,
         calibration_sequences: 0,
@@ -460,6 +469,8 @@ pub async fn evidence_table(args: &TableArgs, out: &mut impl Write) -> Result<()
         max_tokens: args.draw.tokens,
         drawn: Drawn { seed: args.draw.seed, temperature: args.draw.temperature },
         class: args.class,
+        same_class: !args.across_only,
+        cost: args.cost,
         across: (!args.same_class_only && args.across != args.class).then_some(args.across),
         other: args.other.as_deref().map(ModelSource::parse),
         calibration_sequences: args.calibration_sequences.unwrap_or(args.sequences),

@@ -9,14 +9,12 @@ use super::{
     calibration::{Calibration, Drawn, Pair},
     reading::{Reading, mean},
     trial::{
-        AT_ONCE, Sample, Server, Trial, TrialError, Writer, calibrate, cpu_time, readings, side,
+        AT_ONCE, Sample, Server, Trial, TrialError, Writer, calibrate, cpu_time, engine, readings,
+        side,
     },
     verdict::{ALPHA, Listen, MIN_EVIDENCE_TOKENS, Standing},
 };
-use crate::{
-    Deviation, Engine, EngineOptions, LoadError, LoadOptions, Model, ModelId, ModelSource,
-    NumericClass,
-};
+use crate::{Deviation, Engine, LoadError, LoadOptions, Model, ModelId, ModelSource, NumericClass};
 
 /// What a server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -133,6 +131,8 @@ pub struct Plan {
     pub drawn: Drawn,
     /// The verifier's class, and the server's in the same-class half of the table.
     pub class: NumericClass,
+    /// Whether that half is made.
+    pub same_class: bool,
     /// The server's class in the other half; `None` leaves that half out.
     pub across: Option<NumericClass>,
     /// Who writes in [`Case::Other`]; a relative of the named model where `None`.
@@ -143,6 +143,8 @@ pub struct Plan {
     pub calibration: Option<Calibration>,
     /// Compute threads.
     pub threads: Option<usize>,
+    /// Whether writing and reading are timed, too.
+    pub cost: bool,
 }
 
 /// How far a run has come.
@@ -197,12 +199,12 @@ pub struct Row {
     pub bytes_per_32_tokens: usize,
     /// Share of the answers that have enough tokens with a choice to say anything of a model.
     pub with_evidence: Option<f64>,
-    /// Processor time of verification over that of generation, both sixteen at once.
+    /// Processor time of verification over that of generation, both 48 at once.
     pub verify_to_generate: Option<f64>,
 }
 
-/// What answers cost by how many are written at once: a server's batch. Verification reads sixteen at
-/// once in any case: whoever verifies has time.
+/// What answers cost by how many are written at once: a server's batch. Verification reads 48 at once
+/// in any case: whoever verifies has time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// Answers written at once.
@@ -234,8 +236,8 @@ pub struct Table {
     pub alpha: f64,
     /// Honest answers measured for each half.
     pub calibration_sequences: usize,
-    /// What an honest server's answers cost, in the verifier's class; empty where the system does not
-    /// tell processor times.
+    /// What an honest server's answers cost, in the verifier's class; empty unless asked for, and
+    /// where the system does not tell processor times.
     pub cost: Vec<Cost>,
     /// The lines.
     pub cases: Vec<Row>,
@@ -267,7 +269,7 @@ pub trait Progress {
 const COST_ANSWERS: u32 = 16;
 
 /// Batches of a server: one user, a few, many.
-const COST_BATCHES: [usize; 3] = [1, 4, AT_ONCE];
+const COST_BATCHES: [usize; 3] = [1, 4, 16];
 
 /// Added to the seed of the prompts whose cost is taken: none of them is in a cache.
 const COST_SEED: u64 = 0x0000_636f_7374_7321;
@@ -287,10 +289,10 @@ pub async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Table, TableErr
         max_tokens: plan.max_tokens,
         alpha: ALPHA,
         calibration_sequences: 0,
-        cost: cost(plan, &verifier, progress).await?,
+        cost: if plan.cost { cost(plan, &verifier, progress).await? } else { Vec::new() },
         cases: Vec::new(),
     };
-    for class in std::iter::once(plan.class).chain(plan.across) {
+    for class in plan.same_class.then_some(plan.class).into_iter().chain(plan.across) {
         let half = Half::new(plan, &verifier, class, progress).await?;
         table.calibration_sequences = table.calibration_sequences.max(half.pair.sequences);
         for &case in &plan.cases {
@@ -305,11 +307,11 @@ pub async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Table, TableErr
 /// Times honest answers, written one at a time and many together, and read.
 async fn cost(
     plan: &Plan,
-    engine: &Arc<Engine>,
+    verifier: &Arc<Engine>,
     progress: &dyn Progress,
 ) -> Result<Vec<Cost>, TableError> {
-    let server =
-        Server { named: engine, writer: Writer::Itself(engine), max_tokens: plan.max_tokens };
+    let (writer, max_tokens) = (Writer::Itself(verifier), plan.max_tokens);
+    let server = Server { named: verifier, writer, max_tokens };
     let mut costs = Vec::new();
     for (place, at_once) in (1..).zip(COST_BATCHES) {
         let total = 2 * u64::from(COST_ANSWERS);
@@ -318,7 +320,7 @@ async fn cost(
         let drawn = Drawn { seed, ..plan.drawn };
         let trial = Trial { server, sequences: COST_ANSWERS, drawn, at_once };
         // Another engine's cache knows nothing of the answers; neither may this one's.
-        let reader = Engine::start(engine.shared_model(), EngineOptions::default());
+        let reader = engine(verifier.shared_model());
         let started = cpu_time();
         let answers = trial.answers(&|| progress.advance()).await?;
         let written = cpu_time();
@@ -329,7 +331,8 @@ async fn cost(
         };
         #[expect(clippy::cast_precision_loss, reason = "thousands of tokens")]
         let per_token = |time: Duration| time.as_secs_f64() * 1e3 / tokens.max(1) as f64;
-        let (generate, verify) = (per_token(written - started), per_token(read - written));
+        let (generate, verify) =
+            (per_token(written.saturating_sub(started)), per_token(read.saturating_sub(written)));
         costs.push(Cost {
             concurrency: at_once,
             generate_ms_per_token: generate,
@@ -356,7 +359,7 @@ fn load_source(
 ) -> Result<Arc<Engine>, TableError> {
     let mut options = LoadOptions::default().with_deviation(deviation);
     (options.class, options.threads) = (class, plan.threads);
-    Ok(Arc::new(Engine::start(Model::load(source, options)?, EngineOptions::default())))
+    Ok(Arc::new(engine(Model::load(source, options)?)))
 }
 
 /// The engine that writes where it is not the named one.

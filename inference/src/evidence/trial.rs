@@ -1,6 +1,6 @@
 //! Answers on fresh prompts, honest or not, and what a verifier reads in them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -10,10 +10,19 @@ use super::{
     prompts,
     reading::Reading,
 };
-use crate::{Completion, Engine, EngineError, Finish, Job, Prompt, Sampling, SamplingError};
+use crate::{
+    Completion, Engine, EngineError, EngineOptions, Finish, Job, Model, Prompt, Sampling,
+    SamplingError,
+};
 
-/// Answers computed at once, unless a trial says otherwise.
-pub(super) const AT_ONCE: usize = 16;
+/// Answers computed at once, unless a trial says otherwise: enough that reading the weights is paid by
+/// many, and no more than wait in an engine's queue.
+pub(super) const AT_ONCE: usize = 48;
+
+/// An engine that computes as many at once.
+pub(super) fn engine(model: impl Into<Arc<Model>>) -> Engine {
+    Engine::start(model, EngineOptions { sequences: AT_ONCE, ..EngineOptions::default() })
+}
 
 /// A trial that could not be run.
 #[derive(Debug, thiserror::Error)]

@@ -456,23 +456,24 @@ mod pairs {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     fn scaled(
-        [t, u]: [__m256; 2],
-        [a, b]: [__m256i; 2],
-        [s, r]: [__m256; 2],
+        total: [__m256; 2],
+        sums: [__m256i; 2],
+        scales: [__m256; 2],
         step: f32,
     ) -> [__m256; 2] {
         let step = _mm256_set1_ps(step);
+        let (low, high) = (_mm256_mul_ps(scales[0], step), _mm256_mul_ps(scales[1], step));
         [
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), _mm256_mul_ps(s, step), t),
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(b), _mm256_mul_ps(r, step), u),
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[0]), low, total[0]),
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[1]), high, total[1]),
         ]
     }
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    fn fma([t, u]: [__m256; 2], a: f32, [b, c]: [__m256; 2]) -> [__m256; 2] {
+    fn fma(total: [__m256; 2], a: f32, b: [__m256; 2]) -> [__m256; 2] {
         let a = _mm256_set1_ps(a);
-        [_mm256_fmadd_ps(a, b, t), _mm256_fmadd_ps(a, c, u)]
+        [_mm256_fmadd_ps(a, b[0], total[0]), _mm256_fmadd_ps(a, b[1], total[1])]
     }
 
     // SAFETY of every call: `self` proves that the processor has these instructions.
