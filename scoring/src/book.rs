@@ -192,6 +192,42 @@ impl Assessment {
             Worth::Unknown { .. } | Worth::Gated { .. } => 0.0,
         }
     }
+
+    /// [`Self::score`], between the products of the factors' lower and upper ends; nothing but 0
+    /// where it is unknown or gated.
+    pub fn range(&self) -> Range {
+        match self.worth {
+            Worth::Worth(score) => Range {
+                low: self.factors.values().map(|factor| factor.low).product(),
+                score,
+                high: self.factors.values().map(|factor| factor.high).product(),
+            },
+            Worth::Unknown { .. } | Worth::Gated { .. } => Range::default(),
+        }
+    }
+}
+
+/// A score and the interval it is held to lie in.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Range {
+    /// The interval's lower end.
+    pub low: f64,
+    /// What pay starts from.
+    pub score: f64,
+    /// The interval's upper end.
+    pub high: f64,
+}
+
+impl std::ops::Add for Range {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            low: self.low + other.low,
+            score: self.score + other.score,
+            high: self.high + other.high,
+        }
+    }
 }
 
 /// Standings of all hotkeys that evidence ever came about.

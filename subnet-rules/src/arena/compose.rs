@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use scoring::book::Range;
 use scoring::emission::mechanisms;
 use scoring::pay::Shape;
 use scoring::yuma::EpochOutput;
@@ -122,10 +123,10 @@ fn of_incentive(shares: impl Iterator<Item = f64>) -> EpochOutput {
 }
 
 /// What each is worth in all classes together, for the plot.
-fn worth(parts: &[Part], epoch: usize, miners: usize) -> Vec<f64> {
+fn worth(parts: &[Part], epoch: usize, miners: usize) -> Vec<Range> {
     let of = |miner: usize| {
         let worths = parts.iter().filter_map(|part| part.season.worth.get(epoch)?.get(miner));
-        worths.sum::<f64>()
+        worths.fold(Range::default(), |sum, worth| sum + *worth)
     };
     (0..miners).map(of).collect()
 }

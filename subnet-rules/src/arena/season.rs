@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use chain_metadata::{Hotkey, Uid, Weights};
+use scoring::book::Range;
 use scoring::estimators::Verdict;
 use scoring::weigh::WeighError;
 use scoring::yuma::EpochError;
@@ -110,7 +111,7 @@ pub struct Season {
     /// Epoch in which half the honest validators had convicted an identity.
     pub convicted: Vec<Option<u64>>,
     /// Worth of each identity by the first validator, by epoch.
-    pub worth: Vec<Vec<f64>>,
+    pub worth: Vec<Vec<Range>>,
     /// Draws in all, and of these the distinct ones.
     pub draws: (u64, u64),
     /// Epochs in which the first validator's weights, recomputed from serialised measurements, were
@@ -342,7 +343,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             *accusers += u16::from(failed);
         }
         if validator == 0 {
-            let worth = settlement.assessments.iter().map(|(_, one)| one.score()).collect();
+            let worth = settlement.assessments.iter().map(|(_, one)| one.range()).collect();
             self.season.worth.push(worth);
         }
     }
