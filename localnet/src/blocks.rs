@@ -147,7 +147,9 @@ mod tests {
             assert!(gone.iter().all(|block| blocks.by_hash(&block.hash).is_none()));
             made.extend([block(kept + 1, 70_000), block(kept + 2, 5)]);
             made[made.len() - 2..].iter().for_each(|block| blocks.push(Arc::clone(block)));
-            made.iter().for_each(|block| same(blocks.at(block.header.number), block));
+            for block in &made {
+                same(blocks.at(block.header.number), block);
+            }
         }
     }
 }
