@@ -1,6 +1,10 @@
 //! Causal attention over a paged key–value store.
 
-use super::{Isa, LANES, Lane, Pool, isa::Kernel, math::exp};
+use super::{
+    Isa, LANES, Lane, Pool,
+    isa::{Dot, LaneKernel},
+    math::exp,
+};
 
 /// Tokens a block of the store holds.
 pub(crate) const BLOCK_TOKENS: usize = 32;
@@ -79,7 +83,7 @@ impl KvLayer {
             .zip(out.chunks_mut(ROWS_PER_PART * width))
             .collect();
         pool.each(parts, |((queries, rows), out)| {
-            isa.run(Part { layer: self, queries, heads, rows, out });
+            isa.run_lanes(Part { layer: self, queries, heads, rows, out });
         });
         out
     }
@@ -96,11 +100,9 @@ struct Part<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Part<'_> {
-    type Output = ();
-
+impl LaneKernel for Part<'_> {
     #[inline(always)]
-    fn run(mut self) {
+    fn run<D: Dot>(mut self, dot: D) {
         let longest = self.rows.iter().map(|row| row.visible).max().unwrap_or(0);
         let longest = longest.next_multiple_of(BLOCK_TOKENS);
         let mut scores = vec![0.0; longest * TILE_QUERIES];
@@ -111,7 +113,7 @@ impl Kernel for Part<'_> {
             let same = self.rows[first..].iter().take_while(|row| std::ptr::eq(row.blocks, blocks));
             let count = same.count();
             for kv_head in 0..self.layer.shape.kv_heads {
-                self.sequence(first..first + count, kv_head, longest, &mut scores);
+                self.sequence(dot, first..first + count, kv_head, longest, &mut scores);
             }
             first += count;
         }
@@ -132,8 +134,9 @@ struct Tile {
 
 impl Part<'_> {
     #[inline(always)]
-    fn sequence(
+    fn sequence<D: Dot>(
         &mut self,
+        dot: D,
         rows: std::ops::Range<usize>,
         kv_head: usize,
         longest: usize,
@@ -144,17 +147,17 @@ impl Part<'_> {
         while query < count {
             let tile = Tile { row: rows.start, query, kv_head, longest };
             query += match count - query {
-                1 => self.tile::<1>(tile, scores),
-                2 => self.tile::<2>(tile, scores),
-                3 => self.tile::<3>(tile, scores),
-                _ => self.tile::<TILE_QUERIES>(tile, scores),
+                1 => self.tile::<D, 1>(dot, tile, scores),
+                2 => self.tile::<D, 2>(dot, tile, scores),
+                3 => self.tile::<D, 3>(dot, tile, scores),
+                _ => self.tile::<D, TILE_QUERIES>(dot, tile, scores),
             };
         }
     }
 
     /// `M` queries of one sequence; returns `M`.
     #[inline(always)]
-    fn tile<const M: usize>(&mut self, tile: Tile, scores: &mut [f32]) -> usize {
+    fn tile<D: Dot, const M: usize>(&mut self, dot: D, tile: Tile, scores: &mut [f32]) -> usize {
         let KvShape { kv_heads, head_dim } = self.layer.shape;
         let group = self.heads / kv_heads;
         let (mut places, mut visible, mut queries) = ([0; M], [0; M], [&[][..]; M]);
@@ -169,7 +172,7 @@ impl Part<'_> {
         let most = visible.iter().copied().fold(0, usize::max);
         for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
             let unit = block as usize * kv_heads + tile.kv_head;
-            let found = self.layer.block_scores(&queries, unit);
+            let found = self.layer.block_scores(dot, &queries, unit);
             for m in 0..M {
                 scores[m * tile.longest + index * BLOCK_TOKENS..][..BLOCK_TOKENS]
                     .copy_from_slice(&found[m]);
@@ -180,7 +183,7 @@ impl Part<'_> {
         }
         for start in (0..head_dim).step_by(LANES) {
             let width = LANES.min(head_dim - start);
-            let mut sums = [Lane::ZERO; M];
+            let mut sums = [dot.floats(&Lane::ZERO.0); M];
             for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
                 let unit = block as usize * kv_heads + tile.kv_head;
                 let values = &self.layer.values[unit * BLOCK_TOKENS * head_dim + start..];
@@ -190,10 +193,11 @@ impl Part<'_> {
                     let seen = visible[m].saturating_sub(at).min(BLOCK_TOKENS);
                     weights[m] = &scores[m * tile.longest + at..][..seen];
                 }
-                weigh(&mut sums, &weights, values, head_dim, width);
+                sums = weigh(dot, sums, &weights, values, head_dim, width);
             }
             for m in 0..M {
-                self.out[places[m] + start..][..width].copy_from_slice(&sums[m].0[..width]);
+                let sum = dot.lane(sums[m]);
+                self.out[places[m] + start..][..width].copy_from_slice(&sum.0[..width]);
             }
         }
         M
@@ -203,58 +207,70 @@ impl Part<'_> {
 /// Adds `Σ weight·value` over the tokens of a block, in their order, for `M` queries that see the
 /// first few of them each. A token has `width` numbers; tokens lie `stride` apart.
 #[inline(always)]
-fn weigh<const M: usize>(
-    sums: &mut [Lane; M],
+fn weigh<D: Dot, const M: usize>(
+    dot: D,
+    mut sums: [D::Floats; M],
     weights: &[&[f32]; M],
     values: &[f32],
     stride: usize,
     width: usize,
-) {
-    let mut common = 0;
-    if width == LANES {
-        common = weights.iter().map(|weights| weights.len()).fold(BLOCK_TOKENS, usize::min);
-        for token in 0..common {
-            let Some(value) = values[token * stride..].first_chunk() else { break };
-            for m in 0..M {
-                sums[m].fma(weights[m][token], value);
+) -> [D::Floats; M] {
+    let value = |token: usize| -> D::Floats {
+        let value = &values[token * stride..];
+        match value.first_chunk() {
+            Some(whole) if width == LANES => dot.floats(whole),
+            _ => {
+                let mut padded = [0.0; LANES];
+                padded[..width].copy_from_slice(&value[..width]);
+                dot.floats(&padded)
             }
         }
+    };
+    let common = weights.iter().fold(BLOCK_TOKENS, |common, weights| common.min(weights.len()));
+    let mut token = 0;
+    while token < common {
+        let value = value(token);
+        for m in 0..M {
+            sums[m] = dot.fma(sums[m], weights[m][token], value);
+        }
+        token += 1;
     }
     for m in 0..M {
         for (token, &weight) in weights[m].iter().enumerate().skip(common) {
-            for (sum, &value) in sums[m].0.iter_mut().zip(&values[token * stride..][..width]) {
-                *sum = weight.mul_add(value, *sum);
-            }
+            sums[m] = dot.fma(sums[m], weight, value(token));
         }
     }
+    sums
 }
 
 impl KvLayer {
     /// Scaled products of `M` queries with the keys of one block and head, `unit`.
     #[inline(always)]
-    fn block_scores<const M: usize>(
+    fn block_scores<D: Dot, const M: usize>(
         &self,
+        dot: D,
         queries: &[&[f32]; M],
         unit: usize,
     ) -> [[f32; BLOCK_TOKENS]; M] {
         let head_dim = self.shape.head_dim;
         let keys = &self.keys[unit * head_dim * BLOCK_TOKENS..][..head_dim * BLOCK_TOKENS];
         let (keys, _) = keys.as_chunks::<BLOCK_TOKENS>();
-        let mut sums = [[Lane::ZERO; BLOCK_LANES]; M];
+        let mut sums = [[dot.floats(&Lane::ZERO.0); BLOCK_LANES]; M];
         for (d, keys) in keys.iter().enumerate() {
             let (keys, _) = keys.as_chunks::<LANES>();
+            let keys = [dot.floats(&keys[0]), dot.floats(&keys[1])];
             for m in 0..M {
-                for (sum, keys) in sums[m].iter_mut().zip(keys) {
-                    sum.fma(queries[m][d], keys);
-                }
+                let query = queries[m][d];
+                sums[m] =
+                    [dot.fma(sums[m][0], query, keys[0]), dot.fma(sums[m][1], query, keys[1])];
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "head widths are small")]
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut scores = [[0.0; BLOCK_TOKENS]; M];
-        for (scores, sums) in scores.iter_mut().zip(&sums) {
-            for (scores, sum) in scores.chunks_exact_mut(LANES).zip(sums) {
-                for (score, &sum) in scores.iter_mut().zip(&sum.0) {
+        for m in 0..M {
+            for (scores, sum) in scores[m].chunks_exact_mut(LANES).zip(sums[m]) {
+                for (score, sum) in scores.iter_mut().zip(dot.lane(sum).0) {
                     *score = sum * scale;
                 }
             }

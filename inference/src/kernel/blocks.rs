@@ -14,7 +14,7 @@ use half::f16;
 
 use super::{
     Isa, LANES, Lane,
-    isa::{Dot, IntKernel, Kernel, Line},
+    isa::{Dot, Kernel, LaneKernel, Line},
     matrix::{Columns, TILE_ROWS, store},
 };
 use crate::load::{BLOCK, Block, Encoded, Format};
@@ -202,7 +202,7 @@ pub(super) struct BlockProduct<'a> {
     pub(super) columns: Columns<'a>,
 }
 
-impl IntKernel for BlockProduct<'_> {
+impl LaneKernel for BlockProduct<'_> {
     #[inline(always)]
     fn run<D: Dot>(mut self, dot: D) {
         let count = self.columns.rows.len();
@@ -246,7 +246,7 @@ fn tile<D: Dot, const M: usize>(
 ) -> usize {
     let Place { unit, first, local } = place;
     let count = panels.blocks;
-    let mut totals = [dot.floats(&Lane::ZERO); M];
+    let mut totals = [dot.floats(&Lane::ZERO.0); M];
     let row = |r: usize| (first + r) * x.blocks;
     let (mut quads, mut steps, mut sums) = ([&[][..]; M], [&[][..]; M], [&[][..]; M]);
     for r in 0..M {
@@ -283,12 +283,12 @@ fn tile<D: Dot, const M: usize>(
                 }
             }
         }
-        let scale = dot.floats(&widen(&scales[block]));
+        let scale = dot.floats(&widen(&scales[block]).0);
         for r in 0..M {
             totals[r] = dot.scaled(totals[r], products[r], scale, steps[r][block]);
         }
         if let Some(minima) = panels.minima.get(unit + block) {
-            let minimum = dot.floats(&widen(minima));
+            let minimum = dot.floats(&widen(minima).0);
             for r in 0..M {
                 #[expect(clippy::cast_precision_loss, reason = "at most 32·127")]
                 let sum = steps[r][block] * sums[r][block] as f32;

@@ -83,17 +83,18 @@ impl Isa {
     }
 }
 
-/// A piece of integer arithmetic, compiled once for each instruction set.
-pub(crate) trait IntKernel {
+/// A piece of arithmetic on sixteen lanes that name their registers, compiled once for each
+/// instruction set: left to the compiler, sums may end up in memory.
+pub(crate) trait LaneKernel {
     /// Must be `#[inline(always)]`, as everything hot that it calls.
     fn run<D: Dot>(self, dot: D);
 }
 
 impl Isa {
-    /// Runs `kernel` with this set's integer dot products.
-    pub(crate) fn run_int(self, kernel: impl IntKernel) {
+    /// Runs `kernel` with this set's lanes.
+    pub(crate) fn run_lanes(self, kernel: impl LaneKernel) {
         struct With<K, D>(K, D);
-        impl<K: IntKernel, D: Dot> Kernel for With<K, D> {
+        impl<K: LaneKernel, D: Dot> Kernel for With<K, D> {
             type Output = ();
 
             #[inline(always)]
@@ -116,7 +117,8 @@ impl Isa {
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [u8; 4 * LANES]);
 
-/// Sixteen dot products of unsigned weights and signed activations, four columns at a time, exact.
+/// Sixteen lanes: dot products of unsigned weights and signed activations, four columns at a time,
+/// exact; and fused multiply-adds of floats.
 pub(crate) trait Dot: Copy {
     /// Sixteen running sums.
     type Sums: Copy;
@@ -138,7 +140,7 @@ pub(crate) trait Dot: Copy {
     fn dot_nibbles(self, sums: Self::Sums, bytes: Self::Bytes, quad: i32) -> Self::Sums {
         self.dot(sums, bytes, quad)
     }
-    fn floats(self, lane: &Lane) -> Self::Floats;
+    fn floats(self, lanes: &[f32; LANES]) -> Self::Floats;
     fn lane(self, floats: Self::Floats) -> Lane;
     /// `total + sums·(scales·step)`, each lane rounded twice: in the
     /// product of the scales, and in the sum.
@@ -200,8 +202,8 @@ impl Dot for Scalar {
     }
 
     #[inline(always)]
-    fn floats(self, lane: &Lane) -> Lane {
-        *lane
+    fn floats(self, lanes: &[f32; LANES]) -> Lane {
+        Lane(*lanes)
     }
 
     #[inline(always)]
@@ -226,7 +228,7 @@ impl Dot for Scalar {
     }
 }
 
-/// AVX-512 VNNI. A value proves that the processor has it: only [`Isa::run_int`] makes one.
+/// AVX-512 VNNI. A value proves that the processor has it: only [`Isa::run_lanes`] makes one.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 struct Vnni(());
@@ -235,7 +237,7 @@ struct Vnni(());
 mod vnni {
     use std::arch::x86_64::{
         __m512, __m512i, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
-        _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi8,
+        _mm512_fmadd_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_epi8,
         _mm512_set1_epi32, _mm512_set1_ps, _mm512_srli_epi16, _mm512_store_ps,
     };
 
@@ -274,16 +276,16 @@ mod vnni {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn floats(lane: &Lane) -> __m512 {
-        // SAFETY: a `Lane` is 64 bytes, aligned to 64.
-        unsafe { _mm512_load_ps(lane.0.as_ptr()) }
+    fn floats(lanes: &[f32; LANES]) -> __m512 {
+        // SAFETY: sixteen floats are 64 bytes; the load asks for no alignment.
+        unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
     }
 
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn lane(floats: __m512) -> Lane {
         let mut lane = Lane([0.0; LANES]);
-        // SAFETY: as above.
+        // SAFETY: a `Lane` is 64 bytes, aligned to 64.
         unsafe { _mm512_store_ps(lane.0.as_mut_ptr(), floats) };
         lane
     }
@@ -333,8 +335,8 @@ mod vnni {
         }
 
         #[inline(always)]
-        fn floats(self, lane: &Lane) -> __m512 {
-            unsafe { floats(lane) }
+        fn floats(self, lanes: &[f32; LANES]) -> __m512 {
+            unsafe { floats(lanes) }
         }
 
         #[inline(always)]
@@ -355,7 +357,7 @@ mod vnni {
 }
 
 /// AVX2 without VNNI: products in pairs of 16 bits. A value proves that the processor has it: only
-/// [`Isa::run_int`] makes one.
+/// [`Isa::run_lanes`] makes one.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 struct Pairs(());
@@ -364,7 +366,7 @@ struct Pairs(());
 mod pairs {
     use std::arch::x86_64::{
         __m256, __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_fmadd_ps,
-        _mm256_load_ps, _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+        _mm256_load_si256, _mm256_loadu_ps, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
         _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi16,
         _mm256_store_ps,
     };
@@ -434,10 +436,10 @@ mod pairs {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn floats(lane: &Lane) -> [__m256; 2] {
-        let numbers = lane.0.as_ptr();
-        // SAFETY: a `Lane` is 64 bytes, aligned to 64.
-        unsafe { [_mm256_load_ps(numbers), _mm256_load_ps(numbers.add(HALF))] }
+    fn floats(lanes: &[f32; LANES]) -> [__m256; 2] {
+        let numbers = lanes.as_ptr();
+        // SAFETY: sixteen floats are 64 bytes; the loads ask for no alignment.
+        unsafe { [_mm256_loadu_ps(numbers), _mm256_loadu_ps(numbers.add(HALF))] }
     }
 
     #[target_feature(enable = "avx2")]
@@ -445,7 +447,7 @@ mod pairs {
     fn lane([a, b]: [__m256; 2]) -> Lane {
         let mut lane = Lane([0.0; LANES]);
         let numbers = lane.0.as_mut_ptr();
-        // SAFETY: as above.
+        // SAFETY: a `Lane` is 64 bytes, aligned to 64.
         unsafe {
             _mm256_store_ps(numbers, a);
             _mm256_store_ps(numbers.add(HALF), b);
@@ -513,8 +515,8 @@ mod pairs {
         }
 
         #[inline(always)]
-        fn floats(self, lane: &Lane) -> Self::Floats {
-            unsafe { floats(lane) }
+        fn floats(self, lanes: &[f32; LANES]) -> Self::Floats {
+            unsafe { floats(lanes) }
         }
 
         #[inline(always)]

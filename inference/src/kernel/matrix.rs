@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Isa, LANES, Lane, Pool,
     blocks::{Activations, BlockPanels, BlockProduct},
-    isa::Kernel,
+    isa::{Dot, LaneKernel},
 };
 use crate::load::{Encoded, Format};
 
@@ -84,11 +84,11 @@ impl Matrix {
         let slices = Columns::split(&mut out, self.rows, parts);
         match &self.panels {
             Panels::F32(lanes) => pool.each(slices, |columns| {
-                isa.run(F32Product { lanes, x, cols: self.cols, columns });
+                isa.run_lanes(F32Product { lanes, x, cols: self.cols, columns });
             }),
             Panels::Blocks(blocks) => {
                 let x = &Activations::quantise(isa, x, self.cols);
-                pool.each(slices, |columns| isa.run_int(BlockProduct { blocks, x, columns }));
+                pool.each(slices, |columns| isa.run_lanes(BlockProduct { blocks, x, columns }));
             }
         }
         out
@@ -143,11 +143,9 @@ struct F32Product<'a> {
     columns: Columns<'a>,
 }
 
-impl Kernel for F32Product<'_> {
-    type Output = ();
-
+impl LaneKernel for F32Product<'_> {
     #[inline(always)]
-    fn run(mut self) {
+    fn run<D: Dot>(mut self, dot: D) {
         let tiles = self.columns.rows.len().div_ceil(TILE_ROWS);
         for (local, panel) in self.columns.panels.clone().enumerate() {
             let weights = &self.lanes[panel * self.cols..][..self.cols];
@@ -156,42 +154,56 @@ impl Kernel for F32Product<'_> {
                 let rows = &mut self.columns.rows[first..];
                 let x = &self.x[first * self.cols..];
                 match rows.len() {
-                    1 => f32_tile::<1>(weights, x, self.cols, rows, local),
-                    2 => f32_tile::<2>(weights, x, self.cols, rows, local),
-                    3 => f32_tile::<3>(weights, x, self.cols, rows, local),
-                    4 => f32_tile::<4>(weights, x, self.cols, rows, local),
-                    5 => f32_tile::<5>(weights, x, self.cols, rows, local),
-                    6 => f32_tile::<6>(weights, x, self.cols, rows, local),
-                    7 => f32_tile::<7>(weights, x, self.cols, rows, local),
-                    _ => f32_tile::<TILE_ROWS>(weights, x, self.cols, rows, local),
+                    1 => f32_tile::<D, 1>(dot, weights, x, rows, local),
+                    2 => f32_tile::<D, 2>(dot, weights, x, rows, local),
+                    3 => f32_tile::<D, 3>(dot, weights, x, rows, local),
+                    4 => f32_tile::<D, 4>(dot, weights, x, rows, local),
+                    5 => f32_tile::<D, 5>(dot, weights, x, rows, local),
+                    6 => f32_tile::<D, 6>(dot, weights, x, rows, local),
+                    7 => f32_tile::<D, 7>(dot, weights, x, rows, local),
+                    _ => f32_tile::<D, TILE_ROWS>(dot, weights, x, rows, local),
                 }
             }
         }
     }
 }
 
-/// `M` activation rows against one panel; each sum runs over the columns in order.
+/// Columns of an f32 tile between two looks at where they lie.
+const STEP: usize = 16;
+
+/// `M` activation rows against one panel; each sum runs over the columns in order, in a register.
 #[inline(always)]
-fn f32_tile<const M: usize>(
+fn f32_tile<D: Dot, const M: usize>(
+    dot: D,
     weights: &[Lane],
     x: &[f32],
-    cols: usize,
     rows: &mut [&mut [f32]],
     local: usize,
 ) {
-    let mut sums = [Lane::ZERO; M];
-    let all = x;
-    let mut x = [&[][..]; M];
-    for (row, x) in x.iter_mut().enumerate() {
-        *x = &all[row * cols..][..weights.len()];
-    }
-    for (k, weight) in weights.iter().enumerate() {
-        for (sum, x) in sums.iter_mut().zip(&x) {
-            sum.fma(x[k], &weight.0);
+    let cols = weights.len();
+    let mut sums = [dot.floats(&Lane::ZERO.0); M];
+    let (steps, rest) = weights.as_chunks::<STEP>();
+    for (step, weights) in steps.iter().enumerate() {
+        // Arrays, so that the columns of a step need no checks of bounds.
+        let mut columns = [&[0.0; STEP]; M];
+        for m in 0..M {
+            columns[m] = &x[m * cols + step * STEP..].as_chunks().0[0];
+        }
+        for k in 0..STEP {
+            let weight = dot.floats(&weights[k].0);
+            for m in 0..M {
+                sums[m] = dot.fma(sums[m], columns[m][k], weight);
+            }
         }
     }
-    for (row, sum) in rows.iter_mut().zip(&sums) {
-        store(row, local, sum);
+    for (k, weight) in (steps.len() * STEP..).zip(rest) {
+        let weight = dot.floats(&weight.0);
+        for m in 0..M {
+            sums[m] = dot.fma(sums[m], x[m * cols + k], weight);
+        }
+    }
+    for (row, sum) in rows.iter_mut().zip(sums) {
+        store(row, local, &dot.lane(sum));
     }
 }
 
