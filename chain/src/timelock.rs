@@ -105,9 +105,18 @@ impl Payload {
         }
     }
 
-    /// Reads what a commit hid; `None` where it is something else.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        Self::decode(&mut &*bytes).ok()
+    /// Reads what `committer`'s commit hid, as the chain does; `None` where it is something else.
+    ///
+    /// Old programs do not name a hotkey: such weights are the committer's.
+    pub fn read(bytes: &[u8], committer: &Hotkey) -> Option<Self> {
+        let named = Self::decode(&mut &*bytes).ok();
+        if let Some(payload) =
+            named.filter(|payload| payload.hotkey.len() >= committer.as_bytes().len())
+        {
+            return Some(payload);
+        }
+        let (uids, values, version_key) = Decode::decode(&mut &*bytes).ok()?;
+        Some(Self { hotkey: committer.as_bytes().to_vec(), uids, values, version_key })
     }
 }
 
@@ -283,9 +292,25 @@ mod tests {
             assert_eq!(ours.len(), theirs.len());
             for commit in [theirs, ours] {
                 let opened = open(&commit, &signature).unwrap();
-                assert_eq!(Payload::read(&opened), Some(payload.clone()));
+                let committer = Hotkey::from([0; 32]);
+                assert_eq!(Payload::read(&opened, &committer), Some(payload.clone()));
             }
         }
+    }
+
+    #[test]
+    fn weights_that_name_no_hotkey_are_the_committers() {
+        let committer = Hotkey::from([7; 32]);
+        let legacy = (vec![0_u16, 2], vec![1_u16, u16::MAX], 5_u64).encode();
+        let read = Payload::read(&legacy, &committer).unwrap();
+        let expected = Payload {
+            hotkey: vec![7; 32],
+            uids: vec![0, 2],
+            values: vec![1, u16::MAX],
+            version_key: 5,
+        };
+        assert_eq!(read, expected);
+        assert_eq!(Payload::read(b"no weights", &committer), None);
     }
 
     #[test]

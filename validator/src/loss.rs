@@ -8,7 +8,7 @@ use std::fmt;
 
 use chain::TimelockedCommit;
 use chain::timelock::{self, OpenError, Payload};
-use chain_metadata::{Alpha, Hyperparameters, MechId, Standing};
+use chain_metadata::{Alpha, Hyperparameters, Standing};
 use serde::{Deserialize, Serialize};
 
 /// What the chain had before it, in the block in which a commit vanished.
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 pub struct Readings {
     /// The commit.
     pub commit: TimelockedCommit,
-    /// Its mechanism.
-    pub mechanism: MechId,
     /// The signature of its round, if the chain had it.
     pub signature: Option<Vec<u8>>,
     /// Whether the chain's beacon is the one that other tools take for granted.
     pub beacon_is_quicknet: bool,
+    /// Whether that block left no such mechanism, or no such subnet: its commits went with it.
+    pub removed: bool,
     /// Where the committer stood; `None` if the subnet is gone.
     pub standing: Option<Standing>,
     /// The subnet's rules; `None` if the subnet is gone.
@@ -101,8 +101,10 @@ pub enum Cause {
         /// The most that one may have, of 65535.
         limit: u16,
     },
-    /// The hotkey had lost its slot, or the subnet its mechanism.
+    /// The hotkey had lost its slot.
     Deregistered,
+    /// The subnet was dissolved, or lost this mechanism, and the commits with it.
+    Removed,
     /// The owner switched commit-reveal off, and the commit itself had started the rate limit.
     SwitchedOff {
         /// First block that would have taken it.
@@ -133,6 +135,7 @@ impl Cause {
             Self::TooFew { .. } => "too_few",
             Self::TooHeavy { .. } => "too_heavy",
             Self::Deregistered => "deregistered",
+            Self::Removed => "removed",
             Self::SwitchedOff { .. } => "switched_off",
             Self::Unseen => "unseen",
             Self::Unexplained => "unexplained",
@@ -183,6 +186,9 @@ impl Cause {
             }
             Self::TooHeavy { .. } => "the subnet limits single weights: the rule must spread more",
             Self::Deregistered => "register the hotkey again: it lost its slot before the reveal",
+            Self::Removed => {
+                "the subnet or its mechanism is gone: set weights.mechid to one that is there, or leave"
+            }
             Self::SwitchedOff { .. } => {
                 "commit-reveal is off now: the next weights go in the open, once the rate limit is over"
             }
@@ -228,8 +234,9 @@ impl fmt::Display for Cause {
             Self::TooHeavy { limit } => {
                 write!(f, "one uid had more than {limit} of 65535 of all weights")
             }
-            Self::Deregistered => {
-                f.write_str("the hotkey had no slot, or its mechanism was gone, at the reveal")
+            Self::Deregistered => f.write_str("the hotkey had no slot at the reveal"),
+            Self::Removed => {
+                f.write_str("the subnet, or its mechanism, was removed before the reveal")
             }
             Self::SwitchedOff { until } => write!(
                 f,
@@ -245,14 +252,17 @@ impl fmt::Display for Cause {
 /// The step at which the chain failed; `None` if it should have applied the weights. In the
 /// chain's own order.
 pub fn diagnose(readings: &Readings) -> Option<Cause> {
+    if readings.removed {
+        return Some(Cause::Removed);
+    }
     let (payload, rest) = match open(readings) {
         Ok(payload) => (payload, readings),
         Err(cause) => return Some(cause),
     };
     let (Some(rules), Some(standing)) = (&rest.rules, &rest.standing) else {
-        return Some(Cause::Deregistered);
+        return Some(Cause::Removed);
     };
-    may_set(rest.mechanism, rules, standing, &payload).or_else(|| row(rules, standing, &payload))
+    may_set(rules, standing, &payload).or_else(|| row(rules, standing, &payload))
 }
 
 /// What the commit hides.
@@ -265,27 +275,20 @@ fn open(readings: &Readings) -> Result<Payload, Cause> {
         OpenError::Signature => Cause::PulseUnreadable { round },
         _ => Cause::Locked { quicknet },
     })?;
-    let payload = Payload::read(&opened).ok_or(Cause::NoPayload)?;
-    if payload.hotkey != hotkey.as_bytes() {
+    let payload = Payload::read(&opened, &hotkey).ok_or(Cause::NoPayload)?;
+    if !payload.hotkey.starts_with(hotkey.as_bytes()) {
         return Err(Cause::OtherHotkey);
     }
     Ok(payload)
 }
 
 /// Whether the committer could set weights at all.
-fn may_set(
-    mechanism: MechId,
-    rules: &Hyperparameters,
-    standing: &Standing,
-    payload: &Payload,
-) -> Option<Cause> {
+fn may_set(rules: &Hyperparameters, standing: &Standing, payload: &Payload) -> Option<Cause> {
     let (uids, values) = (payload.uids.len(), payload.values.len());
     if uids != values {
         return Some(Cause::Lengths { uids, values });
     }
-    let Some(own) = standing.uid.filter(|_| mechanism.0 < rules.mechanism_count) else {
-        return Some(Cause::Deregistered);
-    };
+    let Some(own) = standing.uid else { return Some(Cause::Deregistered) };
     let Standing { stake: has, stake_threshold: needs, .. } = *standing;
     if has < needs && !standing.is_owner {
         return Some(Cause::Stake { has, needs });

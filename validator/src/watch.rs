@@ -138,7 +138,7 @@ impl Watch {
             let lost = if all {
                 None
             } else {
-                match self.readings(&commit, block).await {
+                match self.readings(&commit, block, hash).await {
                     Ok(readings) => diagnose(&readings)
                         .or_else(|| (revealed == 0).then_some(Cause::Unexplained)),
                     Err(error) if error.is_connection() => return Err(error),
@@ -150,15 +150,29 @@ impl Watch {
         Ok(fates)
     }
 
+    /// Whether the subnet and its mechanism are still there after a block.
+    async fn mechanism_stands(&self, hash: [u8; 32]) -> Result<bool, ReadError> {
+        match self.chain.hyperparameters(self.netuid, Some(hash)).await {
+            Ok(rules) => Ok(self.mechid.0 < rules.mechanism_count),
+            Err(ReadError::NoSubnet { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What the chain had before it in a block: the state its parent left.
-    async fn readings(&self, commit: &TimelockedCommit, block: u64) -> Result<Readings, ReadError> {
+    async fn readings(
+        &self,
+        commit: &TimelockedCommit,
+        block: u64,
+        hash: [u8; 32],
+    ) -> Result<Readings, ReadError> {
         let (chain, netuid) = (&self.chain, self.netuid);
         let parent = chain.block(block.saturating_sub(1)).await?.hash;
         let at = Some(parent);
         let beacon = chain.beacon(at).await?;
         let mut readings = Readings {
             commit: commit.clone(),
-            mechanism: self.mechid,
+            removed: !self.mechanism_stands(hash).await?,
             signature: chain.pulse_signature(commit.round, at).await?,
             beacon_is_quicknet: beacon.is_some_and(|beacon| beacon.is_quicknet()),
             standing: None,

@@ -1,10 +1,11 @@
 //! The client against the real local chain, over its socket.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod cli;
 mod client;
 mod endpoints;
+mod swap;
 mod wallet;
 
 use chain::{Chain, ConnectOptions};

@@ -105,6 +105,17 @@ pub mod pallet {
         pub public: Public,
     }
 
+    /// What root sets a beacon with.
+    #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+    pub struct BeaconConfigurationPayload<Public, BlockNumber> {
+        /// Block of the submission.
+        pub block_number: BlockNumber,
+        /// The beacon.
+        pub config: BeaconConfiguration,
+        /// Who submits.
+        pub public: Public,
+    }
+
     /// Nothing to decide.
     #[pallet::config]
     pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {}
@@ -227,7 +238,23 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Replaces the beacon.
+        /// Replaces the beacon; the author goes on signing with its own key.
+        #[pallet::call_index(1)]
+        #[pallet::weight(Weight::from_parts(8_766_000, 0))]
+        pub fn set_beacon_config(
+            origin: OriginFor<T>,
+            config_payload: BeaconConfigurationPayload<MultiSigner, BlockNumberFor<T>>,
+            signature: Option<MultiSignature>,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            // Root needs no signature beside its own.
+            let _ = signature;
+            BeaconConfig::<T>::put(config_payload.config);
+            Self::deposit_event(Event::BeaconConfigChanged);
+            Ok(())
+        }
+
+        /// Says which stored round is the oldest.
         #[pallet::call_index(2)]
         #[pallet::weight(Weight::from_parts(4_370_000, 0))]
         pub fn set_oldest_stored_round(origin: OriginFor<T>, oldest_round: u64) -> DispatchResult {
@@ -239,13 +266,20 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
+        /// Rounds that were never stored (a chain that is mined ahead skips thousands) cost nothing here.
         fn forget_old_pulses(last: RoundNumber) {
-            let mut oldest = OldestStoredRound::<T>::get();
-            while last.saturating_sub(oldest) >= KEPT_PULSES {
-                Pulses::<T>::remove(oldest);
-                oldest = oldest.saturating_add(1);
+            let (before, kept_from) =
+                (OldestStoredRound::<T>::get(), last.saturating_sub(KEPT_PULSES).saturating_add(1));
+            if kept_from <= before {
+                return;
             }
-            OldestStoredRound::<T>::put(oldest);
+            if kept_from - before <= KEPT_PULSES {
+                (before..kept_from).for_each(Pulses::<T>::remove);
+            } else {
+                let old = Pulses::<T>::iter_keys().filter(|round| *round < kept_from);
+                old.collect::<Vec<_>>().into_iter().for_each(Pulses::<T>::remove);
+            }
+            OldestStoredRound::<T>::put(kept_from);
         }
 
         fn payload(data: &InherentData) -> Option<Vec<Pulse>> {

@@ -149,6 +149,7 @@ parameter_types! {
     pub const MaxBurnLowerBound: TaoBalance = TaoBalance(100_000_000);
     /// Cost of a hotkey swap: 0.1 TAO.
     pub const KeySwapCost: TaoBalance = TaoBalance(100_000_000);
+    pub const KeySwapOnSubnetCost: TaoBalance = TaoBalance(1_000_000);
     /// Largest share of immune neurons that trimming may leave.
     pub const MaxImmuneUidsPercentage: Percent = Percent::from_percent(80);
     /// Seeds the subnets' accounts.
@@ -277,6 +278,8 @@ impl subtensor::Config for Runtime {
     type MinActivityCutoffFactorMilli = ConstU32<1_000>;
     type MaxActivityCutoffFactorMilli = ConstU32<50_000>;
     type KeySwapCost = KeySwapCost;
+    type KeySwapOnSubnetCost = KeySwapOnSubnetCost;
+    type HotkeySwapOnSubnetInterval = ConstU64<1>;
     type MaxImmuneUidsPercentage = MaxImmuneUidsPercentage;
     type SubtensorPalletId = SubtensorPalletId;
     type BurnAccountId = BurnAccountId;

@@ -176,11 +176,12 @@ fn is_declared(name: &str) -> bool {
         || DECLARED.contains(&name)
 }
 
-const DECLARED: [&str; 3] = [
+const DECLARED: [&str; 4] = [
     // Beyond spec 461: what clients of later versions read.
     "storage SubtensorModule.SubnetEpochConsensus",
     // This FRAME knows a fourth kind of key.
     "call Drand.write_pulse",
+    "call Drand.set_beacon_config",
     // The phases of a cleanup that never runs here are a number.
     "storage SubtensorModule.CurrentDissolveCleanupStatus",
 ];

@@ -174,3 +174,33 @@ async fn the_chain_reports_the_spec_and_the_block_time_it_was_started_with() {
         (&json!(425), &json!("node-subtensor"))
     );
 }
+
+/// Far ahead of the last pulse only the newest round is stored, and all that are too old go.
+#[tokio::test]
+async fn a_leap_in_time_leaves_no_old_pulses_behind() {
+    const LEAP_MS: u64 = 200_000_000;
+    let client = connect(Config::test()).await;
+    let item = |name: &[u8]| {
+        hex([sp_io::hashing::twox_128(b"Drand"), sp_io::hashing::twox_128(name)].concat())
+    };
+    let stored = async || {
+        let params = [item(b"Pulses").into(), json!(1_000)];
+        client.ask("state_getKeysPaged", params).await.as_array().unwrap().len()
+    };
+    let round = async |name: &[u8]| {
+        let value = client.ask("state_getStorage", [item(name).into()]).await;
+        u64::from_le_bytes(unhex(value.as_str().unwrap()).try_into().unwrap())
+    };
+    client.chain.mine(1).unwrap();
+    client.chain.mine(1).unwrap();
+    assert!(stored().await > 1);
+    let now = [sp_io::hashing::twox_128(b"Timestamp"), sp_io::hashing::twox_128(b"Now")].concat();
+    let now = client.ask("state_getStorage", [hex(now).into()]).await;
+    let now = u64::from_le_bytes(unhex(now.as_str().unwrap()).try_into().unwrap());
+    client.ask("dev_setTime", [json!(now + LEAP_MS)]).await;
+    client.chain.mine(1).unwrap();
+    assert_eq!(stored().await, 1);
+    let (oldest, last) = (round(b"OldestStoredRound").await, round(b"LastStoredRound").await);
+    assert_eq!(last - oldest, 9_999);
+    client.chain.verify(client.chain.head().hash).unwrap();
+}

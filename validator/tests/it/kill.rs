@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::Duration;
 
-use chain::Call;
+use chain::{Call, Chain};
 use chain_metadata::{AxonInfo, MechId};
-use validator::journal::State;
-use validator::store::{Owner, Store};
+use validator::journal::{Loss, State};
+use validator::store::Store;
 
+use crate::hidden::{self, Takes};
 use crate::stage::{self, NETUID, VALIDATOR, key, until_weights_set, weights_set};
 
 /// Kills; `GANGLION_KILLS` takes another number.
@@ -19,20 +20,29 @@ const KILLS: u32 = 20;
 /// hit.
 const LONGEST_LIFE_MS: u64 = 1_500;
 
+/// The same where weights are hidden: a commit, its reveal and the wait between them fit in.
+const LONGEST_HIDDEN_LIFE_MS: u64 = 5_000;
+
+/// Kills of a validator that hides its weights, unless `GANGLION_KILLS` says otherwise.
+const HIDDEN_KILLS: u32 = 6;
+
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// A generator of lives, printed so that a failure can be run again.
-struct Lives(u64);
+struct Lives {
+    seed: u64,
+    longest_ms: u64,
+}
 
 impl Lives {
     fn next(&mut self) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        Duration::from_millis(self.0 % LONGEST_LIFE_MS)
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        Duration::from_millis(self.seed % self.longest_ms)
     }
 }
 
@@ -48,12 +58,7 @@ async fn a_kill_at_any_point_loses_no_submission_and_sends_none_twice() {
     chain.submit(&Call::serve_axon(NETUID, &nobody_listens), &key("//Miner")).await.unwrap();
 
     let dir = tempfile::tempdir().unwrap();
-    let owner = Owner {
-        hotkey: key(VALIDATOR).hotkey(),
-        genesis: hex::encode(chain.genesis_hash()),
-        netuid: NETUID,
-        mechid: MechId(0),
-    };
+    let owner = stage::owner(&chain, MechId(0));
     let open = || Store::open(dir.path(), &owner).expect("the file is readable after a kill");
 
     let start = || stage::program(&url, VALIDATOR, dir.path()).spawn().unwrap();
@@ -63,7 +68,7 @@ async fn a_kill_at_any_point_loses_no_submission_and_sends_none_twice() {
     until_weights_set(&chain, 1).await;
     kill(first);
 
-    let mut lives = Lives(seed);
+    let mut lives = Lives { seed, longest_ms: LONGEST_LIFE_MS };
     for _ in 0..kills {
         let child = start();
         tokio::time::sleep(lives.next()).await;
@@ -101,4 +106,96 @@ async fn a_kill_at_any_point_loses_no_submission_and_sends_none_twice() {
     }
     // The last life was killed too, so its last submission may be on chain and still open here.
     assert!(unknown.len() <= open_rows, "on chain and not in the journal: {unknown:?}");
+}
+
+/// Blocks of the chain's events of that name about the hotkey's weights.
+async fn events(chain: &Chain, name: &str) -> Vec<u64> {
+    let mut blocks = Vec::new();
+    for number in 1..=chain.finalized_head().await.unwrap().number {
+        let block = chain.block(number).await.unwrap();
+        let events = chain.events(block.hash).await.unwrap();
+        blocks.extend(events.iter().filter(|event| event.name == name).map(|_| number));
+    }
+    blocks
+}
+
+/// Kills a validator whose commits are under way; each must end in the journal as it ended on chain.
+async fn kills_amid_commits(takes: Takes, committed: &str, revealed: &str) {
+    let kills = std::env::var("GANGLION_KILLS").map_or(HIDDEN_KILLS, |k| k.parse().unwrap());
+    let seed = std::env::var("GANGLION_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
+    println!("seed {seed}, {kills} kills");
+    let node = hidden::chain(takes);
+    let url = node.url();
+    let chain = stage::connect(url.clone()).await;
+    let nobody_listens = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
+    chain.submit(&Call::serve_axon(NETUID, &nobody_listens), &key("//Miner")).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let owner = stage::owner(&chain, MechId(0));
+    let open = || Store::open(dir.path(), &owner).expect("the file is readable after a kill");
+    let start = || stage::program(&url, VALIDATOR, dir.path()).spawn().unwrap();
+
+    // The first life ends with a commit in flight.
+    let first = start();
+    while events(&chain, committed).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    kill(first);
+    let mut lives = Lives { seed, longest_ms: LONGEST_HIDDEN_LIFE_MS };
+    for _ in 0..kills {
+        let child = start();
+        tokio::time::sleep(lives.next()).await;
+        kill(child);
+        drop(open());
+    }
+    let last = start();
+    let before = events(&chain, revealed).await.len();
+    while events(&chain, revealed).await.len() < before + 2 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    kill(last);
+
+    let rows = open().history().unwrap();
+    let reveals = events(&chain, revealed).await;
+    let mut taken = reveals.clone();
+    let (mut open_rows, mut lost, mut in_chain) = (0, 0, 0);
+    let mut epochs = BTreeSet::new();
+    for (_, row) in &rows {
+        assert!(epochs.insert(row.epoch), "two submissions in epoch {}", row.epoch);
+        match &row.state {
+            State::Settled { block } => {
+                in_chain += 1;
+                let at = taken.iter().position(|revealed| revealed == block);
+                taken.remove(at.expect("a settled row was revealed in that block"));
+            }
+            State::Lost { why: Loss::NotShown { .. } } if takes == Takes::Hash => {
+                (lost, in_chain) = (lost + 1, in_chain + 1);
+            }
+            State::Lost { why } => panic!("a commit was lost: {why}"),
+            State::Committed { .. } | State::Revealing { .. } => {
+                (open_rows, in_chain) = (open_rows + 1, in_chain + 1);
+            }
+            _ => open_rows += 1,
+        }
+    }
+    let commits = events(&chain, committed).await;
+    println!(
+        "{} commits and {} reveals on chain; of {} rows {lost} were not shown in time, {open_rows} open",
+        commits.len(),
+        reveals.len(),
+        rows.len()
+    );
+    // The last life was killed too: what it sent last may be on chain and open here.
+    assert!(commits.len() >= in_chain && commits.len() <= in_chain + open_rows, "{commits:?}");
+    assert!(taken.len() <= open_rows, "revealed and not in the journal: {taken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_amid_a_timelocked_commit_neither_loses_nor_repeats_it() {
+    let names = ("TimelockedWeightsCommitted", "TimelockedWeightsRevealed");
+    kills_amid_commits(Takes::Timelocked, names.0, names.1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_amid_a_hash_commit_neither_loses_nor_repeats_it() {
+    kills_amid_commits(Takes::Hash, "WeightsCommitted", "WeightsRevealed").await;
 }

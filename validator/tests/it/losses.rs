@@ -135,6 +135,39 @@ async fn good_weights_are_revealed_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn weights_in_the_old_format_are_the_committers_and_count() {
+    let stage = Stage::new().await;
+    let Payload { uids, values, version_key, .. } = row(&[2]);
+    let commit = stage.sealed(&(uids, values, version_key).encode()).await;
+    assert_eq!(stage.end(commit, nothing).await, None);
+    let chain = &stage.chain;
+    let me = Keypair::dev("//Watcher").unwrap().hotkey();
+    let uid = chain.uid_of(NETUID, &me, None).await.unwrap().unwrap();
+    let row = chain.weights_row(NETUID, MechId(0), uid, None).await.unwrap();
+    assert_eq!(row, [(chain_metadata::Uid(2), u16::MAX)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_mechanism_takes_its_commits_with_it_and_is_named() {
+    let stage = Stage::new().await;
+    let second = MechId(1);
+    let mechanisms = async |count: u128| {
+        let args = [("netuid", u128::from(NETUID.0)), ("mechanism_count", count)];
+        stage.root("sudo_set_mechanism_count", args).await;
+    };
+    mechanisms(2).await;
+    let commit = stage.sealed(&row(&[2]).encode()).await;
+    let signer = Keypair::dev(commit.who).unwrap();
+    let call = Call::commit_timelocked_weights(NETUID, second, &commit.bytes, commit.round, 4);
+    stage.chain.submit(&call, &signer).await.unwrap();
+    let mut watch = Watch::new(stage.chain.clone(), NETUID, second, signer.hotkey());
+    assert_eq!(stage.look(&mut watch).await, []);
+    mechanisms(1).await;
+    stage.node.mine(3).unwrap();
+    assert_eq!(stage.look(&mut watch).await, [Some(Cause::Removed)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_opened_is_told_apart() {
     let stage = Stage::new().await;
     let good = row(&[2]).encode();

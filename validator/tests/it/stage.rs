@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chain::{Chain, ConnectOptions, Keypair};
-use chain_metadata::NetUid;
+use chain_metadata::{MechId, NetUid};
 use localnet::{Genesis, GenesisSubnet, History, Localnet, Sealing};
+use validator::store::Owner;
 
 pub(crate) const NETUID: NetUid = NetUid(7);
 pub(crate) const VALIDATOR: &str = "//Watcher";
@@ -48,6 +49,12 @@ pub(crate) async fn connect(url: String) -> Chain {
     Chain::connect(&[url], ConnectOptions::default()).await.unwrap()
 }
 
+/// Whose journal the validator keeps there.
+pub(crate) fn owner(chain: &Chain, mechid: MechId) -> Owner {
+    let genesis = hex::encode(chain.genesis_hash());
+    Owner { hotkey: key(VALIDATOR).hotkey(), genesis, netuid: NETUID, mechid }
+}
+
 /// The validator program, ready to be started.
 pub(crate) fn program(url: &str, hotkey: &str, state: &Path) -> Command {
     program_on(NETUID, url, hotkey, state)
@@ -55,10 +62,17 @@ pub(crate) fn program(url: &str, hotkey: &str, state: &Path) -> Command {
 
 /// The validator program for another subnet.
 pub(crate) fn program_on(netuid: NetUid, url: &str, hotkey: &str, state: &Path) -> Command {
+    let mut command = talkative(netuid, url, hotkey, state);
+    command.arg("--health=false");
+    command
+}
+
+/// The validator program, which serves metrics and health where the caller says.
+pub(crate) fn talkative(netuid: NetUid, url: &str, hotkey: &str, state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_validator"));
     command
         .args(["--network", url, "--netuid", &netuid.to_string(), "--wallet-hotkey", hotkey])
-        .args(["--state-dir", state.to_str().unwrap(), "--health=false", "--quiet"])
+        .args(["--state-dir", state.to_str().unwrap(), "--quiet"])
         .args(["--round-every", "3", "--tasks", "1", "--timeout-ms", "500"])
         .stdin(Stdio::null())
         .stdout(Stdio::null());

@@ -8,6 +8,16 @@ mod calls {
     /// Calls.
     #[pallet::call]
     impl<T: Config> Pallet<T> {
+        /// Sets the highest take.
+        #[pallet::call_index(1)]
+        #[pallet::weight(ADMIN_WEIGHT)]
+        pub fn sudo_set_default_take(origin: OriginFor<T>, default_take: PerU16) -> DispatchResult {
+            ensure_root(origin)?;
+            subtensor::MaxDelegateTake::<T>::put(default_take);
+            Self::announce(SubtensorEvent::MaxDelegateTakeSet(default_take));
+            Ok(())
+        }
+
         /// Sets the blocks between two calls of one key.
         #[pallet::call_index(2)]
         #[pallet::weight(ADMIN_WEIGHT)]
@@ -377,6 +387,18 @@ mod calls {
             Self::ensure_exists(netuid)?;
             Subtensor::<T>::apply_tempo(netuid, tempo);
             Self::used(who, netuid, Limited::SetTempo);
+            Ok(())
+        }
+
+        /// Sets the total issuance, by which halvings are reckoned.
+        #[pallet::call_index(33)]
+        #[pallet::weight(ADMIN_WEIGHT)]
+        pub fn sudo_set_total_issuance(
+            origin: OriginFor<T>,
+            total_issuance: TaoBalance,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            subtensor::TotalIssuance::<T>::put(total_issuance);
             Ok(())
         }
 

@@ -6,6 +6,7 @@ use frame_support::pallet_macros::pallet_section;
 #[pallet_section]
 mod calls {
     use super::staking::{Limit, Position};
+    use super::swaps::Swap;
     use super::weights::Row;
     use std::collections::BTreeSet;
 
@@ -251,6 +252,48 @@ mod calls {
             Self::do_set_identity(coldkey, identity)
         }
 
+        /// Sets the blocks between two changes of a childkey's take; root only.
+        #[pallet::call_index(69)]
+        #[pallet::weight(priced(100_000))]
+        pub fn sudo_set_tx_childkey_take_rate_limit(
+            origin: OriginFor<T>,
+            tx_rate_limit: u64,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            TxChildkeyTakeRateLimit::<T>::put(tx_rate_limit);
+            Self::deposit_event(Event::TxChildKeyTakeRateLimitSet(tx_rate_limit));
+            Ok(())
+        }
+
+        /// Puts another hotkey in a hotkey's place, on one subnet or everywhere, with its stake.
+        #[pallet::call_index(70)]
+        #[pallet::weight(priced(275_300))]
+        pub fn swap_hotkey(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            new_hotkey: T::AccountId,
+            netuid: Option<NetUid>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let swap = Swap { coldkey, old: hotkey, new: new_hotkey, keep_stake: false };
+            Self::do_swap_hotkey(&swap, netuid)
+        }
+
+        /// As `swap_hotkey`; the stake may stay where it is.
+        #[pallet::call_index(72)]
+        #[pallet::weight(priced(275_300))]
+        pub fn swap_hotkey_v2(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            new_hotkey: T::AccountId,
+            netuid: Option<NetUid>,
+            keep_stake: bool,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            let swap = Swap { coldkey, old: hotkey, new: new_hotkey, keep_stake };
+            Self::do_swap_hotkey(&swap, netuid)
+        }
+
         /// Sets what a hotkey keeps of its parents' dividends.
         #[pallet::call_index(75)]
         #[pallet::weight(priced(214_435))]
@@ -262,6 +305,26 @@ mod calls {
         ) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_set_childkey_take(&coldkey, hotkey, netuid, take)
+        }
+
+        /// Sets the lowest take of childkeys; root only.
+        #[pallet::call_index(76)]
+        #[pallet::weight(priced(100_000))]
+        pub fn sudo_set_min_childkey_take(origin: OriginFor<T>, take: PerU16) -> DispatchResult {
+            ensure_root(origin)?;
+            MinChildkeyTake::<T>::put(take);
+            Self::deposit_event(Event::MinChildKeyTakeSet(take));
+            Ok(())
+        }
+
+        /// Sets the highest take of childkeys; root only.
+        #[pallet::call_index(77)]
+        #[pallet::weight(priced(100_000))]
+        pub fn sudo_set_max_childkey_take(origin: OriginFor<T>, take: PerU16) -> DispatchResult {
+            ensure_root(origin)?;
+            MaxChildkeyTake::<T>::put(take);
+            Self::deposit_event(Event::MaxChildKeyTakeSet(take));
+            Ok(())
         }
 
         /// Says what a subnet is; owner only.

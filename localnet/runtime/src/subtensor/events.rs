@@ -177,6 +177,16 @@ mod events {
         /// Coldkey, hotkey, take.
         #[codec(index = 66)]
         TakeIncreased(T::AccountId, T::AccountId, PerU16),
+        /// A hotkey took another's place everywhere.
+        #[codec(index = 67)]
+        HotkeySwapped {
+            /// Who owns both.
+            coldkey: T::AccountId,
+            /// The hotkey before.
+            old_hotkey: T::AccountId,
+            /// The hotkey now.
+            new_hotkey: T::AccountId,
+        },
         /// Max delegate take set.
         #[codec(index = 68)]
         MaxDelegateTakeSet(PerU16),
@@ -243,6 +253,18 @@ mod events {
         /// Commit reveal enabled.
         #[codec(index = 102)]
         CommitRevealEnabled(NetUid, bool),
+        /// A hotkey took another's place on a subnet.
+        #[codec(index = 103)]
+        HotkeySwappedOnSubnet {
+            /// Who owns both.
+            coldkey: T::AccountId,
+            /// The hotkey before.
+            old_hotkey: T::AccountId,
+            /// The hotkey now.
+            new_hotkey: T::AccountId,
+            /// The subnet.
+            netuid: NetUid,
+        },
         /// Symbol updated.
         #[codec(index = 106)]
         SymbolUpdated { netuid: NetUid, symbol: Vec<u8> },

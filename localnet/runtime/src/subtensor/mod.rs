@@ -37,6 +37,7 @@ mod settings;
 mod shares;
 mod staking;
 mod storage;
+mod swaps;
 mod timelock;
 mod views;
 mod weights;
@@ -185,6 +186,12 @@ pub mod pallet {
         /// Cost of a hotkey swap.
         #[pallet::constant]
         type KeySwapCost: Get<TaoBalance>;
+        /// Cost of a hotkey swap on one subnet.
+        #[pallet::constant]
+        type KeySwapOnSubnetCost: Get<TaoBalance>;
+        /// Blocks between two swaps of one coldkey on one subnet.
+        #[pallet::constant]
+        type HotkeySwapOnSubnetInterval: Get<u64>;
         /// Largest share of immune neurons that trimming may leave, in percent.
         #[pallet::constant]
         type MaxImmuneUidsPercentage: Get<sp_runtime::Percent>;

@@ -590,6 +590,11 @@ mod storage {
     pub type StakingHotkeys<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, Vec<T::AccountId>, ValueQuery>;
 
+    /// Block of a coldkey's last swap of a hotkey on a subnet.
+    #[pallet::storage]
+    pub type LastHotkeySwapOnNetuid<T: Config> =
+        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, T::AccountId, u64, ValueQuery>;
+
     /// Take of a hotkey.
     #[pallet::storage]
     pub type Delegates<T: Config> =

@@ -16,6 +16,26 @@ struct Payload {
     version_key: u64,
 }
 
+/// What commits encrypted before they named their hotkey; the chain still takes it.
+#[derive(Encode, Decode)]
+struct LegacyPayload {
+    uids: Vec<u16>,
+    values: Vec<u16>,
+    version_key: u64,
+}
+
+/// The row behind a commit of `hotkey`; `None` for another's, and for what is no row.
+fn hidden_row(bytes: &[u8], hotkey: &[u8]) -> Option<Row> {
+    if let Ok(payload) = Payload::decode(&mut &*bytes)
+        && let Some(named) = payload.hotkey.get(..hotkey.len())
+    {
+        let Payload { uids, values, version_key, .. } = payload;
+        return (named == hotkey).then_some(Row { uids, values, version_key });
+    }
+    let LegacyPayload { uids, values, version_key } = LegacyPayload::decode(&mut &*bytes).ok()?;
+    Some(Row { uids, values, version_key })
+}
+
 impl<T: Config> Pallet<T> {
     /// Stores encrypted weights until their round.
     pub(crate) fn do_commit_timelocked(
@@ -95,11 +115,9 @@ impl<T: Config> Pallet<T> {
         if !crate::drand::pallet::Pulses::<T>::contains_key(round) {
             return false;
         }
-        let payload = Self::open_timelocked(commit, round)
-            .and_then(|bytes| Payload::decode(&mut bytes.as_slice()).ok())
-            .filter(|payload| payload.hotkey == AsRef::<[u8]>::as_ref(hotkey));
-        let Some(Payload { uids, values, version_key, .. }) = payload else { return true };
-        let row = Row { uids, values, version_key };
+        let row = Self::open_timelocked(commit, round)
+            .and_then(|bytes| hidden_row(&bytes, hotkey.as_ref()));
+        let Some(row) = row else { return true };
         if Self::store_weights(hotkey, netuid, mecid, row, Route::Revealed).is_ok() {
             let index = netuid.index(mecid);
             Self::deposit_event(Event::TimelockedWeightsRevealed(index, hotkey.clone()));
