@@ -553,3 +553,56 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 fn avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every operation once for each line and quad.
+    struct All<'a> {
+        lines: &'a [Line],
+        quads: &'a [i32],
+        out: &'a mut Vec<u32>,
+    }
+
+    impl LaneKernel for All<'_> {
+        fn run<D: Dot>(self, dot: D) {
+            for line in self.lines {
+                let bytes = dot.load(line);
+                for &quad in self.quads {
+                    let whole = dot.dot(dot.start(-7), bytes, quad);
+                    let low = dot.dot_nibbles(whole, dot.low(bytes), quad);
+                    let sums = dot.dot_nibbles(low, dot.high(bytes), quad);
+                    let [start, scales, more] = [0.1, 0.3, 1.7].map(|x| dot.floats(&[x; LANES]));
+                    let scaled = dot.scaled(start, sums, scales, 0.7);
+                    let out = dot.lane(dot.fma(scaled, 3.3, more));
+                    self.out.extend(out.0.map(f32::to_bits));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_computes_what_plain_rust_computes() {
+        let pattern = |first: u8, step: u8| {
+            let mut line = Line([0; 4 * LANES]);
+            for (place, byte) in (0_u8..).zip(&mut line.0) {
+                *byte = first.wrapping_add(place.wrapping_mul(step));
+            }
+            line
+        };
+        // All bytes at their largest against activations at theirs: where 16 bits would overflow.
+        let lines =
+            [pattern(255, 0), pattern(127, 0), pattern(0, 1), pattern(3, 37), pattern(128, 0)];
+        let quads = [[127; 4], [-127; 4], [127, -127, 1, 0], [-128, 5, 77, -3]]
+            .map(|quad: [i8; 4]| i32::from_le_bytes(quad.map(i8::cast_unsigned)));
+        let results = Isa::available().into_iter().map(|isa| {
+            let mut out = Vec::new();
+            isa.run_lanes(All { lines: &lines, quads: &quads, out: &mut out });
+            out
+        });
+        let results: Vec<Vec<u32>> = results.collect();
+        assert_eq!(results.last().map(Vec::len), Some(lines.len() * quads.len() * LANES));
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}

@@ -1,7 +1,7 @@
 //! Arithmetic on slices, the same bits on every processor.
 //!
-//! Each kernel is written once, in plain Rust with explicit fused multiply-adds, and compiled for
-//! each instruction set ([`Isa`]); sums run in a fixed order that depends neither on the batch nor on
+//! Each kernel is written once, in plain Rust with explicit fused multiply-adds or over the sixteen
+//! lanes that an instruction set names, and compiled for each of these ([`Isa`]); sums run in a fixed order that depends neither on the batch nor on
 //! the number of threads. So a token's logits are the same whether it was decoded alone, decoded
 //! beside others, or prefilled by a verifier on another machine.
 #![expect(
