@@ -47,6 +47,8 @@ pub struct Measured {
     pub weight_bits: f64,
     /// Perplexity per token of [`HELD_OUT`].
     pub perplexity: f64,
+    /// Where it computes: `cpu`, or the device's name.
+    pub device: String,
     /// Instruction set of the kernels.
     #[serde(skip)]
     pub kernels: &'static str,
@@ -78,12 +80,13 @@ old key. She did. She had oiled it every spring.";
 
 /// Measures `model` under `work`.
 pub async fn measure(model: Arc<Model>, work: Workload) -> Result<Measured, EngineError> {
+    let fitting = model.fitting_options()?;
     let options = EngineOptions {
         sequences: work.concurrency.max(1),
-        queue: work.concurrency.max(EngineOptions::default().queue),
-        ..EngineOptions::default()
+        queue: work.concurrency.max(fitting.queue),
+        ..fitting
     };
-    let engine = Engine::start(Arc::clone(&model), options);
+    let engine = Engine::open(Arc::clone(&model), options)?;
     let perplexity = perplexity(&engine).await?;
     let (mut prefill, mut decode, mut aggregate) = (0.0_f64, 0.0_f64, 0.0_f64);
     let mut firsts = Vec::new();
@@ -107,6 +110,7 @@ pub async fn measure(model: Arc<Model>, work: Workload) -> Result<Measured, Engi
         numeric_class: model.id().class,
         weight_bits: model.weight_bits(),
         perplexity,
+        device: model.device().to_owned(),
         kernels: model.kernels(),
         threads: model.threads(),
         concurrency: work.concurrency,

@@ -117,7 +117,7 @@ impl Embedder {
     /// the hub. `threads` where `None`: [`crate::default_threads`].
     pub fn load(source: &ModelSource, threads: Option<usize>) -> Result<Self, LoadError> {
         match source {
-            ModelSource::Tiny => Err(LoadError::Config {
+            ModelSource::Tiny | ModelSource::Random(_) => Err(LoadError::Config {
                 path: source.name().into(),
                 source: ConfigError::NoEncoder("llama".to_owned()),
             }),

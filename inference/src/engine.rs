@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub use check::TokenCheck;
+pub(crate) use check::{likeliest, logprob};
 pub use queue::Share;
 
 use crate::{
+    device::DeviceError,
     evidence::Sketch,
     id::ModelId,
     kernel::BLOCK_TOKENS,
@@ -247,6 +249,15 @@ pub enum EngineError {
     /// The forward pass failed.
     #[error("the forward pass failed: {0}")]
     Forward(String),
+    /// The device refused or lost something; jobs that need no device are not affected.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Nothing can be drawn: the weights or the device are at fault, not the prompt.
+    #[error("{logits} of a row's logits are NaN or infinite")]
+    NotFinite {
+        /// How many.
+        logits: usize,
+    },
 }
 
 /// Serves one model. Dropping it stops the worker after the current step.
@@ -262,22 +273,34 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Starts the worker thread for a model on this machine's processors.
+    ///
+    /// # Panics
+    /// Where the operating system grants no thread, or a device no memory: for a model on a device
+    /// there is [`Engine::open`].
+    pub fn start(model: impl Into<Arc<Model>>, options: EngineOptions) -> Self {
+        Self::open(model, options).expect("the processors refuse no engine")
+    }
+
     /// Starts the worker thread.
+    ///
+    /// # Errors
+    /// Where the model's device has too little memory for `options`, or is lost.
     ///
     /// # Panics
     /// Where the operating system grants no thread.
-    pub fn start(model: impl Into<Arc<Model>>, options: EngineOptions) -> Self {
+    pub fn open(model: impl Into<Arc<Model>>, options: EngineOptions) -> Result<Self, EngineError> {
         let model = model.into();
         // Bounded by the places, which tasks hold while they wait.
         let (inbox, tasks) = mpsc::unbounded_channel();
         let gauges = Arc::<worker::Gauges>::default();
-        let worker = worker::Worker::new(Arc::clone(&model), options, tasks, Arc::clone(&gauges));
+        let worker = worker::Worker::new(Arc::clone(&model), options, tasks, Arc::clone(&gauges))?;
         let worker = thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || worker.run())
             .expect("a thread for the engine");
         let places = Arc::new(Semaphore::new(options.queue.max(1)));
-        Self { model, options, inbox: Some(inbox), places, gauges, worker: Some(worker) }
+        Ok(Self { model, options, inbox: Some(inbox), places, gauges, worker: Some(worker) })
     }
 
     /// What is served.

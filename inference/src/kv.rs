@@ -1,4 +1,5 @@
-//! The paged key–value store: blocks of tokens, shared by sequences of any length.
+//! Whose is which block of the paged key–value store: blocks of tokens, shared by sequences of any
+//! length. What lies in them is kept where the model computes.
 //!
 //! A block that is full has a [`Name`]: the digest of every token up to its end. Sequences that
 //! begin alike hold the same blocks, counted; a block that nobody holds keeps its contents until the
@@ -7,34 +8,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    config::Config,
-    kernel::{BLOCK_TOKENS, KvLayer, KvShape},
-};
-
-/// Keys and values of every layer, in one pool of blocks.
-#[derive(Debug)]
-pub(crate) struct KvStore {
-    layers: Vec<Mutex<KvLayer>>,
-    pub(crate) blocks: Blocks,
-}
-
-impl KvStore {
-    /// Room for at least `tokens`. Pages are touched, and so occupy memory, only once used.
-    pub(crate) fn new(config: &Config, tokens: usize) -> Self {
-        let blocks = tokens.div_ceil(BLOCK_TOKENS);
-        let shape = KvShape { kv_heads: config.kv_heads, head_dim: config.head_dim };
-        let layers = (0..config.layers).map(|_| Mutex::new(KvLayer::new(shape, blocks))).collect();
-        Self { layers, blocks: Blocks::new(blocks) }
-    }
-
-    pub(crate) fn layer(&self, index: usize) -> &Mutex<KvLayer> {
-        &self.layers[index]
-    }
-}
+use crate::kernel::BLOCK_TOKENS;
 
 /// What a full block holds: SHA-256 over the name of the block before it and its own tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,7 +48,7 @@ struct Uses {
 }
 
 impl Blocks {
-    fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self {
             free: (0..u32::try_from(count).unwrap_or(u32::MAX)).rev().collect(),
             uses: vec![Uses::default(); count],

@@ -15,6 +15,9 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
 mod embedder;
 mod engine;
 pub mod evidence;
@@ -28,13 +31,14 @@ pub mod sample;
 mod source;
 mod tokenizer;
 
+pub use device::{Device, DeviceError, Version};
 pub use embedder::{EmbedError, Embedder, Embedding, Passage};
 pub use engine::{
     Audit, Completion, Engine, EngineError, EngineOptions, Event, Finish, Job, Load,
     MAX_ALTERNATIVES, MAX_PROMPT_BYTES, MAX_STOPS, Prompt, Share, Stream, Timing, TokenCheck,
 };
 pub use id::{IdError, ModelId, NumericClass};
-pub use load::{HeaderError, LoadError, requantise};
+pub use load::{HeaderError, LoadError, RandomShape, requantise};
 pub use model::{Deviation, LoadOptions, Model, default_threads};
 pub use sample::{Sampling, SamplingError};
 pub use source::{HubFile, HubModel, ModelSource};

@@ -141,7 +141,7 @@ struct Race {
 }
 
 /// Whole nats for which [`least_word`] is tabulated; `G` never exceeds 22.9.
-const DEFICITS: usize = 24;
+pub(crate) const DEFICITS: usize = 24;
 
 /// Nats taken off a deficit before the table is asked, plus [`RELATIVE_SLACK`] of the leader's
 /// score: more than the f32 roundings of the definition can add up to.
@@ -149,7 +149,7 @@ const SLACK: f32 = 0.01;
 const RELATIVE_SLACK: f32 = 1e-6;
 
 /// Least `w` whose `G` can exceed `deficit`: `G(w) > d  ⇔  u > exp(−exp(−d))`.
-fn least_word(deficit: usize) -> u32 {
+pub(crate) fn least_word(deficit: usize) -> u32 {
     #[expect(clippy::cast_precision_loss, reason = "deficit < 24")]
     let u = libm::exp(-libm::exp(-(deficit as f64)));
     #[expect(

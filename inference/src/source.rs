@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::load::RandomShape;
+
 /// A model on the Hugging Face hub, pinned to one revision and one file digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubModel {
@@ -43,16 +45,22 @@ pub enum ModelSource {
     Path(PathBuf),
     /// A pinned model of the hub.
     Hub(HubModel),
+    /// Random weights of a known shape, to measure with.
+    Random(RandomShape),
 }
 
 impl ModelSource {
-    /// Reads a `--model` argument: `tiny`, a name of [`crate::hub::CATALOGUE`], or a path.
+    /// Reads a `--model` argument: `tiny`, a name of [`crate::hub::CATALOGUE`], a [`RandomShape`], or
+    /// a path.
     ///
     /// A word that is neither a known name nor an existing path is taken as a path, so that the
     /// error names the file that is missing.
     pub fn parse(text: &str) -> Self {
         if text == TINY {
             return Self::Tiny;
+        }
+        if let Some(shape) = RandomShape::ALL.into_iter().find(|shape| shape.name() == text) {
+            return Self::Random(shape);
         }
         match crate::hub::CATALOGUE.iter().find(|model| model.name == text) {
             Some(model) if !Path::new(text).exists() => Self::Hub(*model),
@@ -65,6 +73,7 @@ impl ModelSource {
         match self {
             Self::Tiny => TINY.to_owned(),
             Self::Hub(model) => model.name.to_owned(),
+            Self::Random(shape) => shape.name().to_owned(),
             Self::Path(path) => path
                 .file_stem()
                 .map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into()),

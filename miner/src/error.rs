@@ -28,6 +28,9 @@ pub enum Error {
     /// No model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No engine: the model's device has too little memory, or is lost.
+    #[error("the engine cannot start")]
+    Engine(#[from] inference::EngineError),
     /// No health endpoint.
     #[error(transparent)]
     Health(#[from] HealthError),
@@ -100,7 +103,7 @@ impl Explain for Error {
             | Self::NoExternalAddress { .. }
             | Self::OpenToAll { .. }
             | Self::Backends(_)
-            | Self::Model(ModelError::Class { .. })
+            | Self::Model(ModelError::Class { .. } | ModelError::Device(_))
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
             Self::Link(LinkError::Interrupted) => Exit::Interrupted,
@@ -116,6 +119,9 @@ impl Explain for Error {
             Self::Link(_) => "`ganglion localnet` starts a chain on this machine; \
                  --network names another"
                 .into(),
+            Self::Engine(_) | Self::Model(ModelError::Device(_)) => {
+                "--device cpu computes on the processors; docs/cuda.md says what CUDA needs".into()
+            }
             Self::Model(_) => {
                 "--model takes tiny, a name of the catalogue (smollm2-135m), a folder \
                  with safetensors, or a .gguf file; HF_ENDPOINT names another hub"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chain::{Call, Chain, Keypair, Metagraph};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
-use inference::{Embedder, Engine, EngineOptions, ModelId, ModelSource};
+use inference::{Embedder, Engine, EngineError, EngineOptions, Model, ModelId, ModelSource};
 use neuron::{Health, Shutdown, expand};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -180,11 +180,14 @@ async fn models(
     config: &Config,
     shared: Option<Arc<Engine>>,
 ) -> Result<(Arc<Engine>, ModelId), Error> {
-    let start = |model| Arc::new(Engine::start(model, engine_options(config)));
+    let start = |model: Model| -> Result<Arc<Engine>, Error> {
+        let options = engine_options(config, &model)?;
+        Ok(Arc::new(Engine::open(model, options)?))
+    };
     let Behaviour::Substitute { class } = config.rehearsal.behaviour else {
         let engine = match shared {
             Some(engine) => engine,
-            None => start(config.model.load(None).await?),
+            None => start(config.model.load(None).await?)?,
         };
         let id = engine.model_id();
         return Ok((engine, id));
@@ -193,7 +196,7 @@ async fn models(
         Some(engine) => engine.model_id(),
         None => config.model.load(None).await?.id(),
     };
-    Ok((start(config.model.load(Some(class)).await?), honest))
+    Ok((start(config.model.load(Some(class)).await?)?, honest))
 }
 
 /// The encoder that makes embeddings, where one is wanted.
@@ -208,8 +211,10 @@ async fn embedder(config: &Config) -> Result<Option<Arc<Embedder>>, Error> {
     Ok(Some(Arc::new(embedder)))
 }
 
-fn engine_options(config: &Config) -> EngineOptions {
-    EngineOptions { queue: config.admission.queue, ..EngineOptions::default() }
+/// As many requests wait as are admitted, and the rest is what the model's device has.
+fn engine_options(config: &Config, model: &Model) -> Result<EngineOptions, Error> {
+    let fitting = model.fitting_options().map_err(EngineError::from)?;
+    Ok(EngineOptions { queue: config.admission.queue, ..fitting })
 }
 
 fn gate(

@@ -1,6 +1,8 @@
 //! Which model, loaded off the async threads.
 
-use inference::{IdError, LoadError, LoadOptions, Model, ModelSource, NumericClass};
+use inference::{
+    Device, DeviceError, IdError, LoadError, LoadOptions, Model, ModelSource, NumericClass,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Kind, Setting};
@@ -15,11 +17,14 @@ pub struct ModelSettings {
     pub class: Option<String>,
     /// Threads to compute with; where not set, chosen by the machine.
     pub threads: Option<usize>,
+    /// Where to compute: `cpu`, `cuda` or `auto`.
+    pub device: String,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { source: "tiny".into(), class: None, threads: None }
+        let device = Device::Auto.name().into();
+        Self { source: "tiny".into(), class: None, threads: None, device }
     }
 }
 
@@ -35,6 +40,9 @@ pub enum ModelError {
         /// Which there are.
         source: IdError,
     },
+    /// No such device.
+    #[error("the model's device")]
+    Device(#[from] DeviceError),
     /// The weights, the tokenizer or the configuration cannot be loaded.
     #[error("cannot load the model `{from}`")]
     Load {
@@ -53,7 +61,7 @@ pub enum ModelError {
 
 impl ModelSettings {
     /// The lines of a program's table for this section.
-    pub fn table() -> [Setting; 3] {
+    pub fn table() -> [Setting; 4] {
         [
             Setting {
                 key: "model.source",
@@ -82,6 +90,15 @@ impl ModelSettings {
                 kind: Kind::Integer,
                 help: "Threads to compute with",
             },
+            Setting {
+                key: "model.device",
+                flag: "device",
+                short: None,
+                aliases: &[],
+                env: &[],
+                kind: Kind::Text,
+                help: "Where to compute: cpu; cuda, in bf16; auto: cuda for bf16 where a device is",
+            },
         ]
     }
 
@@ -97,7 +114,7 @@ impl ModelSettings {
 
     /// Loads the model, in `class` where one is given and else as configured. Blocks no other task.
     pub async fn load(&self, class: Option<NumericClass>) -> Result<Model, ModelError> {
-        let mut options = LoadOptions::default();
+        let mut options = LoadOptions::default().with_device(self.device.parse()?);
         if let Some(class) = class.or(self.class()?) {
             options = options.with_class(class);
         }
@@ -128,5 +145,8 @@ mod tests {
         let wrong = ModelSettings { class: Some("f33".into()), ..Default::default() };
         let error = wrong.load(None).await.unwrap_err();
         assert!(matches!(error, ModelError::Class { class, .. } if class == "f33"));
+        let nowhere = ModelSettings { device: "tpu".into(), ..Default::default() };
+        let error = nowhere.load(None).await.unwrap_err();
+        assert!(matches!(error, ModelError::Device(DeviceError::Unknown(name)) if name == "tpu"));
     }
 }

@@ -110,7 +110,7 @@ impl Validator {
         } else {
             let model = config.model.load(None).await?;
             let options = EngineOptions { kv_tokens: KV_TOKENS, ..EngineOptions::default() };
-            Arc::new(Engine::start(model, options))
+            Arc::new(Engine::open(model, options)?)
         };
         let calibration = match parts.calibration {
             Some(calibration) => calibration,

@@ -173,5 +173,11 @@ fn wallet_settings(stage: &Stage, player: &Player) -> WalletSettings {
 }
 
 fn model_settings(args: &UpArgs) -> ModelSettings {
-    ModelSettings { source: args.model.clone(), threads: args.threads, ..ModelSettings::default() }
+    // Everybody shares one engine, started without a second thought: on the processors.
+    ModelSettings {
+        source: args.model.clone(),
+        threads: args.threads,
+        device: "cpu".to_owned(),
+        ..ModelSettings::default()
+    }
 }

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::{
-    LoadError, LoadOptions, Model, ModelSource, NumericClass, bench,
+    Device, DeviceError, LoadError, LoadOptions, Model, ModelSource, NumericClass, bench,
     evidence::{
         Verdict, Verifies,
         cli::{self as evidence, CommandError},
@@ -83,12 +83,16 @@ pub(crate) struct ModelArgs {
     /// Threads to compute with; without it, chosen by the machine.
     #[arg(long, value_parser = threads)]
     threads: Option<usize>,
+    /// Where to compute: `cpu`; `cuda`, in bf16; or `auto`, which is `cuda` for the class bf16 where a
+    /// device is, and else `cpu`.
+    #[arg(long, value_parser = value_parser!(Device), default_value_t = Device::Auto)]
+    device: Device,
 }
 
 impl ModelArgs {
     pub(crate) fn load(&self) -> Result<Model> {
-        let Self { class, threads, .. } = *self;
-        let options = LoadOptions { class, threads, ..LoadOptions::default() };
+        let Self { class, threads, device, .. } = *self;
+        let options = LoadOptions { class, threads, device, ..LoadOptions::default() };
         let spinner = spinner("loading");
         let model = Model::load(&ModelSource::parse(&self.model), options)
             .with_context(|| format!("cannot load the model `{}`", self.model));
@@ -217,6 +221,7 @@ fn quantize(args: &QuantizeArgs, out: &mut impl Write) -> Result<()> {
         ModelSource::Path(path) => path,
         ModelSource::Hub(model) => Hub::from_env()?.fetch(&model)?,
         ModelSource::Tiny => bail!("`tiny` ships inside the program and is no GGUF file"),
+        ModelSource::Random(shape) => bail!("`{}` is no GGUF file", shape.name()),
     };
     let bar = ProgressBar::with_draw_target(None, draw_target());
     let written = requantise(&path, args.class, &args.out, |done, all| {
@@ -262,9 +267,16 @@ fn draw_target() -> ProgressDrawTarget {
 const HINT: &str = "a model is tiny, a name of `model list`, a folder with safetensors, or a .gguf \
                     file; HF_ENDPOINT names another hub";
 
+/// What to try where a device does not do.
+const DEVICE_HINT: &str = "`--device cpu` computes on this machine's processors; docs/cuda.md says \
+                           what CUDA needs";
+
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(hint) = error.downcast_ref().and_then(CommandError::hint) {
         return Some(hint);
+    }
+    if error.chain().any(<dyn std::error::Error + 'static>::is::<DeviceError>) {
+        return Some(DEVICE_HINT);
     }
     error.chain().any(<dyn std::error::Error + 'static>::is::<LoadError>).then_some(HINT)
 }

@@ -77,6 +77,7 @@ struct Inspection<'a> {
     vocab: usize,
     context: usize,
     chat_template: bool,
+    device: &'a str,
     kernels: &'static str,
     threads: usize,
 }
@@ -101,6 +102,7 @@ pub(super) fn inspection(model: &Model, json: bool, out: &mut impl Write) -> Res
         vocab: config.vocab,
         context: config.context,
         chat_template: model.tokenizer().has_template(),
+        device: model.device(),
         kernels: model.kernels(),
         threads: model.threads(),
     };
@@ -126,7 +128,8 @@ pub(super) fn inspection(model: &Model, json: bool, out: &mut impl Write) -> Res
         said.context
     )?;
     let chat = if said.chat_template { "takes chats" } else { "takes plain text only" };
-    Ok(writeln!(out, "  {chat}; {} kernels on {} threads", said.kernels, said.threads)?)
+    let Inspection { device, kernels, threads, .. } = said;
+    Ok(writeln!(out, "  {chat}; on {device}: {kernels} kernels, {threads} threads")?)
 }
 
 pub(super) fn converted(
@@ -147,8 +150,8 @@ pub(super) fn measured(measured: &Measured, json: bool, out: &mut impl Write) ->
     if json {
         return print_json(measured, out);
     }
-    let Measured { model, id, kernels, threads, .. } = measured;
-    writeln!(out, "{model} ({}), {kernels} kernels, {threads} threads", id.short())?;
+    let Measured { model, id, device, kernels, threads, .. } = measured;
+    writeln!(out, "{model} ({}) on {device}, {kernels} kernels, {threads} threads", id.short())?;
     writeln!(out, "  prefill    {:>10.1} tok/s", measured.prefill_tok_s)?;
     writeln!(out, "  decode     {:>10.1} tok/s", measured.decode_tok_s)?;
     let jobs = measured.concurrency;

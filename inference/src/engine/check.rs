@@ -28,7 +28,7 @@ pub struct TokenCheck {
 }
 
 impl TokenCheck {
-    pub(super) fn new(logits: &[f32], token: u32, sampling: &Sampling, position: u32) -> Self {
+    pub(crate) fn new(logits: &[f32], token: u32, sampling: &Sampling, position: u32) -> Self {
         let logit = logits[token as usize];
         let rank = logits.iter().filter(|&&other| other > logit).count();
         let seeded_token = sampling.draw(logits, position);
@@ -52,7 +52,7 @@ impl TokenCheck {
 }
 
 /// Log-probability of `token` under softmax(logits), in nats.
-pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
+pub(crate) fn logprob(logits: &[f32], token: u32) -> f32 {
     let all = partition(Isa::detect(), logits, 1.0);
     #[expect(clippy::cast_possible_truncation, reason = "reported as f32")]
     let logprob = (f64::from(logits[token as usize] - all.most) - libm::log(all.sum)) as f32;
@@ -60,7 +60,7 @@ pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
 }
 
 /// The `count` likeliest tokens with their log-probabilities, likeliest first; ties: the lowest id.
-pub(super) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+pub(crate) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     if count == 0 {
         return Vec::new();
     }

@@ -8,20 +8,20 @@ use std::{
     time::Duration,
 };
 
-use candle_core::{Device, Tensor};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
     Audit, Clock, Completion, EngineError, EngineOptions, Event, Finish, Job, MAX_ALTERNATIVES,
     Timing,
-    check::{TokenCheck, likeliest, logprob},
+    check::TokenCheck,
     queue::{FairQueue, Share},
 };
 use crate::{
+    device::DeviceError,
     evidence::Sketcher,
     kernel::BLOCK_TOKENS,
-    kv::{Blocks, KvStore, Name},
-    model::{Model, Segment},
+    kv::{Blocks, Name},
+    model::{Fault, Model, Runner, Said, Segment, Verdict, Wanted},
     sample::Sampling,
     tokenizer::TextStream,
 };
@@ -35,9 +35,6 @@ pub(super) struct Gauges {
     pub(super) cached_tokens: AtomicUsize,
     pub(super) preemptions: AtomicUsize,
 }
-
-/// Rows of logits held at once: 49 152 words of f32 take 6 MB.
-const LOGIT_ROWS: usize = 32;
 
 /// A job as the worker sees it: tokens to run, and what to make of the rows.
 #[derive(Debug)]
@@ -237,7 +234,8 @@ pub(super) struct Worker {
     model: Arc<Model>,
     options: EngineOptions,
     inbox: mpsc::UnboundedReceiver<Task>,
-    kv: KvStore,
+    runner: Runner,
+    blocks: Blocks,
     waiting: FairQueue<Task>,
     /// In order of start.
     running: Vec<Running>,
@@ -250,12 +248,12 @@ impl Worker {
         options: EngineOptions,
         inbox: mpsc::UnboundedReceiver<Task>,
         gauges: Arc<Gauges>,
-    ) -> Self {
-        let kv =
-            KvStore::new(model.config(), super::context(&model, options).max(options.kv_tokens));
-        gauges.blocks.store(kv.blocks.count(), Ordering::Relaxed);
+    ) -> Result<Self, DeviceError> {
+        let runner = model.runner(options)?;
+        let blocks = Blocks::new(runner.blocks());
+        gauges.blocks.store(blocks.count(), Ordering::Relaxed);
         let (waiting, running) = (FairQueue::default(), Vec::new());
-        Self { model, options, inbox, kv, waiting, running, gauges }
+        Ok(Self { model, options, inbox, runner, blocks, waiting, running, gauges })
     }
 
     /// Serves until the engine is dropped.
@@ -299,9 +297,9 @@ impl Worker {
             let Some(task) = self.waiting.peek() else { return };
             let known = self.known_prefix(task);
             let needed = Blocks::for_tokens(task.tokens.len()) - known.len();
-            let idle = known.iter().filter(|name| self.kv.blocks.is_idle(**name)).count();
+            let idle = known.iter().filter(|name| self.blocks.is_idle(**name)).count();
             // A known block that nobody holds is one of the available ones.
-            if needed + idle > self.kv.blocks.available() {
+            if needed + idle > self.blocks.available() {
                 return;
             }
             if let Some(task) = self.waiting.pop() {
@@ -318,11 +316,11 @@ impl Worker {
             name = name.then(tokens);
             name
         });
-        names.take_while(|name| self.kv.blocks.knows(*name)).collect()
+        names.take_while(|name| self.blocks.knows(*name)).collect()
     }
 
     fn start(&mut self, mut task: Task, known: &[Name]) {
-        let blocks: Vec<u32> = known.iter().map_while(|name| self.kv.blocks.share(*name)).collect();
+        let blocks: Vec<u32> = known.iter().map_while(|name| self.blocks.share(*name)).collect();
         let computed = blocks.len() * BLOCK_TOKENS;
         task.started(computed);
         self.gauges.cached_tokens.fetch_add(computed, Ordering::Relaxed);
@@ -351,7 +349,7 @@ impl Worker {
     fn remove(&mut self, index: usize) -> Task {
         let Running { task, blocks, .. } = self.running.remove(index);
         for block in blocks {
-            self.kv.blocks.give(block);
+            self.blocks.give(block);
         }
         task
     }
@@ -364,9 +362,9 @@ impl Worker {
             let running = &self.running[index];
             let wanted = Blocks::for_tokens(running.computed + plan[index]);
             let missing = wanted.saturating_sub(running.blocks.len());
-            if missing <= self.kv.blocks.available() {
+            if missing <= self.blocks.available() {
                 for _ in 0..missing {
-                    self.running[index].blocks.extend(self.kv.blocks.take());
+                    self.running[index].blocks.extend(self.blocks.take());
                 }
                 index += 1;
                 continue;
@@ -379,7 +377,7 @@ impl Worker {
     }
 
     fn report(&self) {
-        let used = self.kv.blocks.count() - self.kv.blocks.available();
+        let used = self.blocks.count() - self.blocks.available();
         self.gauges.running.store(self.running.len(), Ordering::Relaxed);
         self.gauges.used_blocks.store(used, Ordering::Relaxed);
     }
@@ -410,24 +408,36 @@ impl Worker {
         if plan.is_empty() {
             return;
         }
-        let outcome = self.forward(&plan).and_then(|hidden| self.digest(&plan, &hidden));
-        match outcome {
-            Ok(done) => {
-                for index in done.into_iter().rev() {
-                    self.remove(index);
-                }
+        let wanted = self.wanted(&plan);
+        let questions: Vec<Wanted> = wanted.iter().map(|(_, wanted)| *wanted).collect();
+        match self.run_step(&plan, &questions) {
+            Ok(said) => {
+                let askers = wanted.iter().map(|(index, _)| *index);
+                self.digest(&plan, askers.zip(said).collect());
             }
-            Err(error) => {
+            Err(fault) => {
                 // The step's tasks share its fate; the engine goes on.
-                tracing::error!(%error, "a forward pass failed");
+                tracing::error!(?fault, "a step failed");
                 while !self.running.is_empty() {
-                    self.remove(0).fail(EngineError::Forward(error.to_string()));
+                    self.remove(0).fail(fault.clone().into());
                 }
             }
         }
     }
 
-    fn forward(&self, plan: &[usize]) -> candle_core::Result<Tensor> {
+    /// The rows of a step that somebody waits for, with the index of who does.
+    fn wanted(&self, plan: &[usize]) -> Vec<(usize, Wanted)> {
+        let mut wanted = Vec::new();
+        let mut first = 0;
+        for (index, (running, &step)) in self.running.iter().zip(plan).enumerate() {
+            let rows = running.wanted(step).enumerate();
+            wanted.extend(rows.map(|(nth, row)| (index, running.task.wants(nth, first + row))));
+            first += step;
+        }
+        wanted
+    }
+
+    fn run_step(&mut self, plan: &[usize], wanted: &[Wanted]) -> Result<Vec<Said>, Fault> {
         let segments: Vec<Segment<'_>> = self
             .running
             .iter()
@@ -439,75 +449,91 @@ impl Worker {
                 blocks: &running.blocks,
             })
             .collect();
-        self.model.forward(&segments, &self.kv)
+        self.runner.step(&segments, wanted)
     }
 
-    /// Turns hidden rows into draws and checks. Returns the indices of finished tasks, ascending.
-    fn digest(&mut self, plan: &[usize], hidden: &Tensor) -> candle_core::Result<Vec<usize>> {
-        let mut rows = Vec::new();
-        let mut first = 0;
-        for (index, (running, &step)) in self.running.iter_mut().zip(plan).enumerate() {
-            let wanted = running.wanted(step);
-            rows.extend(wanted.map(|row| (index, first + row)));
+    /// Notes what was computed, hands out what the rows say, and lets finished tasks go.
+    fn digest(&mut self, plan: &[usize], said: Vec<(usize, Said)>) {
+        for (running, &step) in self.running.iter_mut().zip(plan) {
             running.computed += step;
-            running.publish(&mut self.kv.blocks);
-            first += step;
+            running.publish(&mut self.blocks);
         }
-        let mut done = Vec::new();
-        let (width, vocab) = (self.model.config().width, self.model.config().vocab);
-        for part in rows.chunks(LOGIT_ROWS) {
-            let picks: Vec<u32> =
-                part.iter().map(|(_, row)| u32::try_from(*row).unwrap_or(u32::MAX)).collect();
-            let picked = hidden.index_select(&Tensor::new(picks, &Device::Cpu)?, 0)?;
-            let logits = self.model.logits(&picked)?;
-            let hidden: Vec<f32> = picked.flatten_all()?.to_vec1()?;
-            let rows = hidden.chunks_exact(width).zip(logits.chunks_exact(vocab));
-            for ((index, _), (hidden, logits)) in part.iter().zip(rows) {
-                if self.running[*index].task.accept(&self.model, hidden, logits) {
-                    done.push(*index);
-                }
+        let mut done: Vec<(usize, Option<EngineError>)> = Vec::new();
+        for (index, said) in said {
+            if done.last().is_some_and(|(last, _)| *last == index) {
+                continue;
+            }
+            match self.running[index].task.accept(&self.model, said) {
+                Ok(false) => {}
+                Ok(true) => done.push((index, None)),
+                Err(error) => done.push((index, Some(error))),
             }
         }
-        Ok(done)
+        for (index, error) in done.into_iter().rev() {
+            let task = self.remove(index);
+            if let Some(error) = error {
+                task.fail(error);
+            }
+        }
+    }
+}
+
+impl From<Fault> for EngineError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Forward(reason) => Self::Forward(reason),
+            Fault::Device(error) => Self::Device(error),
+        }
     }
 }
 
 impl Task {
-    /// Takes one row of hidden state and logits; true when the task is finished and answered.
-    fn accept(&mut self, model: &Model, hidden: &[f32], logits: &[f32]) -> bool {
-        let position = self.tokens.len() - self.prompt_tokens;
-        match &mut self.work {
+    /// What the task wants of the step's row `row`, its `nth` wanted one.
+    fn wants(&self, nth: usize, row: usize) -> Wanted {
+        let drawn = self.tokens.len() - self.prompt_tokens;
+        let (index, claimed, alternatives, hidden) = match &self.work {
             Work::Generate(generation) => {
-                let index = u32::try_from(position).unwrap_or(u32::MAX);
-                let id = self.sampling.draw(logits, index);
+                (drawn, None, generation.alternatives, generation.sketcher.is_some())
+            }
+            Work::Rescore(rescore) => {
+                let index = rescore.checks.len() + nth;
+                (index, Some(rescore.claimed[index]), 0, true)
+            }
+        };
+        let position = u32::try_from(index).unwrap_or(u32::MAX);
+        Wanted { row, sampling: self.sampling, position, claimed, alternatives, hidden }
+    }
+
+    /// Takes what one row says; true when the task is finished and answered.
+    fn accept(&mut self, model: &Model, said: Said) -> Result<bool, EngineError> {
+        let Said { verdict, hidden } = said;
+        match (&mut self.work, verdict) {
+            (_, Verdict::NotFinite { logits }) => Err(EngineError::NotFinite { logits }),
+            (Work::Generate(generation), Verdict::Drawn { id, logprob, likeliest }) => {
                 self.tokens.push(id);
                 if let Some(sketcher) = &mut generation.sketcher {
-                    sketcher.push(hidden);
+                    sketcher.push(&hidden);
                 }
-                let drawn = Drawn {
-                    id,
-                    logprob: logprob(logits, id),
-                    likeliest: likeliest(logits, generation.alternatives),
-                    elapsed: self.clock.elapsed(),
-                };
-                let finished = generation.push(model, drawn);
+                let elapsed = self.clock.elapsed();
+                let finished = generation.push(model, Drawn { id, logprob, likeliest, elapsed });
                 if let Some(finish) = finished {
                     let ids = self.tokens[self.prompt_tokens..].to_vec();
                     generation.finish(ids, self.prompt_tokens, finish, self.clock);
                 }
-                finished.is_some()
+                Ok(finished.is_some())
             }
-            Work::Rescore(rescore) => rescore.accept(&self.sampling, hidden, logits),
+            (Work::Rescore(rescore), Verdict::Checked(check)) => Ok(rescore.accept(check, &hidden)),
+            // A generation asks for draws and a rescoring for checks: `wants` is right above.
+            (Work::Generate(_), Verdict::Checked(_))
+            | (Work::Rescore(_), Verdict::Drawn { .. }) => Err(EngineError::Stopped),
         }
     }
 }
 
 impl Rescore {
-    fn accept(&mut self, sampling: &Sampling, hidden: &[f32], logits: &[f32]) -> bool {
-        let index = self.checks.len();
-        let position = u32::try_from(index).unwrap_or(u32::MAX);
+    fn accept(&mut self, check: TokenCheck, hidden: &[f32]) -> bool {
         self.sketcher.push(hidden);
-        self.checks.push(TokenCheck::new(logits, self.claimed[index], sampling, position));
+        self.checks.push(check);
         let finished = self.checks.len() == self.claimed.len();
         if finished && let Some(reply) = self.reply.take() {
             let checks = std::mem::take(&mut self.checks);

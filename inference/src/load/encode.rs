@@ -90,7 +90,9 @@ impl Format {
     fn is(self, stored: StoredType) -> bool {
         matches!(
             (self, stored),
-            (Self::Q8_0, StoredType::Blocks(GgmlDType::Q8_0))
+            (Self::F32, StoredType::F32)
+                | (Self::Bf16, StoredType::Bf16)
+                | (Self::Q8_0, StoredType::Blocks(GgmlDType::Q8_0))
                 | (Self::Q4_1, StoredType::Blocks(GgmlDType::Q4_1))
                 | (Self::Q4_0, StoredType::Blocks(GgmlDType::Q4_0))
         )
@@ -113,7 +115,7 @@ impl Encoded {
         let not_finite = || LoadError::NotFinite { name: name.to_owned() };
         if format.is(dtype) {
             let encoded = Self { rows, cols, format, bytes: stored.bytes };
-            return if encoded.scales_are_finite() { Ok(encoded) } else { Err(not_finite()) };
+            return if encoded.is_finite() { Ok(encoded) } else { Err(not_finite()) };
         }
         let values = values(name, stored)?;
         if values.iter().any(|v| !v.is_finite()) {
@@ -130,8 +132,19 @@ impl Encoded {
         Ok(Self { rows, cols, format, bytes })
     }
 
-    fn scales_are_finite(&self) -> bool {
-        let Some(size) = self.format.block_bytes() else { return true };
+    fn is_finite(&self) -> bool {
+        let Some(size) = self.format.block_bytes() else {
+            return match self.format {
+                Format::Bf16 => {
+                    let bits = self.bytes.as_chunks::<2>().0.iter();
+                    bits.fold(true, |all, b| all & bf16::from_le_bytes(*b).is_finite())
+                }
+                _ => {
+                    let bits = self.bytes.as_chunks::<4>().0.iter();
+                    bits.fold(true, |all, b| all & f32::from_le_bytes(*b).is_finite())
+                }
+            };
+        };
         let scales = size - self.format.payload();
         self.bytes.chunks_exact(size).all(|block| {
             block[..scales].as_chunks::<2>().0.iter().all(|b| f16::from_le_bytes(*b).is_finite())

@@ -95,6 +95,9 @@ pub enum LoadError {
     /// The compute threads could not be started.
     #[error("cannot start the compute threads")]
     Threads(#[source] rayon::ThreadPoolBuildError),
+    /// The device cannot take the model.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The model could not be fetched.
     #[error(transparent)]
     Fetch(#[from] crate::hub::FetchError),

@@ -5,6 +5,7 @@ mod encode;
 mod error;
 mod gguf;
 mod loader;
+mod random;
 mod rewrite;
 mod safetensors;
 
@@ -18,9 +19,11 @@ pub use error::{HeaderError, LoadError};
 
 pub(crate) use encode::{BLOCK, Block, Encoded, Format};
 
+pub use random::RandomShape;
 pub use rewrite::requantise;
 
 pub(crate) use loader::Loader;
+pub(crate) use random::random;
 pub(crate) use safetensors::{Folder, tiny};
 
 use crate::{config::Config, tokenizer::Tokenizer};

@@ -143,7 +143,6 @@ fn optional(path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
 pub(crate) fn tiny() -> Result<Checkpoint, LoadError> {
     const WEIGHTS: &[u8] = include_bytes!("../../../models/tiny/model.safetensors");
     const CONFIG: &[u8] = include_bytes!("../../../models/tiny/config.json");
-    const TOKENIZER: &[u8] = include_bytes!("../../../models/tiny/tokenizer.json");
     let path = || PathBuf::from(TINY);
     let tensors = SafeTensors::deserialize(WEIGHTS).map_err(|source| LoadError::Header {
         path: path(),
@@ -151,9 +150,15 @@ pub(crate) fn tiny() -> Result<Checkpoint, LoadError> {
     })?;
     let config =
         Config::from_json(CONFIG).map_err(|source| LoadError::Config { path: path(), source })?;
-    let tokenizer = Tokenizer::from_json(TOKENIZER, None, None, &config)
-        .map_err(|source| LoadError::Tokenizer { path: path(), source })?;
+    let tokenizer = tiny_tokenizer(&config)?;
     Ok(Checkpoint { config, tokenizer, tensors: Box::new(Memory(tensors)) })
+}
+
+/// The shipped tokenizer, for a model of `config`.
+pub(super) fn tiny_tokenizer(config: &Config) -> Result<Tokenizer, LoadError> {
+    const TOKENIZER: &[u8] = include_bytes!("../../../models/tiny/tokenizer.json");
+    Tokenizer::from_json(TOKENIZER, None, None, config)
+        .map_err(|source| LoadError::Tokenizer { path: PathBuf::from(TINY), source })
 }
 
 /// Where the shipped checkpoint lies in this repository; its name in errors.

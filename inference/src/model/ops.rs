@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape};
 use parking_lot::Mutex;
 
-use super::{HeadNorms, Model, Segment, Turns, deviation::int8_heads};
+use super::{Segment, decoder::Decoder, deviation::int8_heads, rope::Turns, weights::HeadNorms};
 use crate::kernel::{self, Attend, BLOCK_TOKENS, KvLayer, Matrix};
 
 /// The contiguous numbers of a tensor.
@@ -14,7 +14,7 @@ fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-impl Model {
+impl Decoder {
     /// Rounds as the class demands and hands to candle.
     fn finish(&self, mut out: Vec<f32>, width: usize) -> (CpuStorage, Shape) {
         self.rounding.apply(&mut out);
@@ -25,7 +25,7 @@ impl Model {
 
 /// `x·Wᵀ`.
 pub(super) struct Linear<'a> {
-    pub(super) model: &'a Model,
+    pub(super) model: &'a Decoder,
     pub(super) matrix: &'a Matrix,
 }
 
@@ -43,7 +43,7 @@ impl CustomOp1 for Linear<'_> {
 
 /// Root-mean-square norm.
 pub(super) struct RmsNorm<'a> {
-    pub(super) model: &'a Model,
+    pub(super) model: &'a Decoder,
     pub(super) weight: &'a [f32],
 }
 
@@ -63,7 +63,7 @@ impl CustomOp1 for RmsNorm<'_> {
 
 /// `silu(gate)·up` of rows `[gate | up]`.
 pub(super) struct SiluMul<'a> {
-    pub(super) model: &'a Model,
+    pub(super) model: &'a Decoder,
 }
 
 impl CustomOp1 for SiluMul<'_> {
@@ -81,7 +81,7 @@ impl CustomOp1 for SiluMul<'_> {
 
 /// Sum of the residual stream and a branch.
 pub(super) struct Residual<'a> {
-    pub(super) model: &'a Model,
+    pub(super) model: &'a Decoder,
 }
 
 impl CustomOp2 for Residual<'_> {
@@ -105,8 +105,8 @@ impl CustomOp2 for Residual<'_> {
 
 /// Head norms, rotation, key–value writes and attention over rows `[queries | keys | values]`.
 pub(super) struct Attention<'a> {
-    pub(super) model: &'a Model,
-    pub(super) head_norms: Option<&'a HeadNorms>,
+    pub(super) model: &'a Decoder,
+    pub(super) head_norms: Option<&'a HeadNorms<Vec<f32>>>,
     pub(super) segments: &'a [Segment<'a>],
     pub(super) turns: &'a Turns,
     pub(super) kv: &'a Mutex<KvLayer>,
