@@ -35,6 +35,18 @@ pub enum Shape {
     },
 }
 
+impl Shape {
+    /// Its name in a manifest.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Proportional { .. } => "proportional",
+            Self::TopK { .. } => "top_k",
+            Self::Crown { .. } => "crown",
+            Self::Quota { .. } => "quota",
+        }
+    }
+}
+
 /// A parameter that makes no shape.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("pay: {parameter} is {value}, {wanted} is wanted")]

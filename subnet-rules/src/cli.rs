@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chain_metadata::Hotkey;
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::arena::worlds::texts::Actor;
 use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep};
 use crate::audit;
-use crate::manifest::{Code, RuleName};
+use crate::manifest::{Manifest, RuleName};
 use crate::native::{self, NativeError, Rehearsal};
 use crate::package::{self, Package, PackageError};
 use crate::star::{self, HostError, Mistake, Program, StarError};
@@ -29,6 +30,12 @@ pub enum Command {
         /// The shipped rule to start from.
         #[arg(long, default_value = "serve")]
         from: String,
+    },
+    /// The rules that ship.
+    List {
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
     },
     /// Play a rule against a cast of cheats, for hundreds of epochs, in process.
     ///
@@ -179,6 +186,7 @@ fn run(command: Command, program: &Program, out: &mut impl Write) -> anyhow::Res
             Ok(Outcome::Done)
         }
         Command::New { name, from } => new(name, &from, out),
+        Command::List { json } => list(json, out),
         Command::Arena(args) => arena(&args, program, out),
         Command::Replay(LogArg { log }) => replay(&log, program, out),
         Command::Explain(LogArg { log }) => explain(&log, program, out),
@@ -211,11 +219,6 @@ fn actor(text: &str) -> Result<(Kind, PathBuf), String> {
 
 fn arena(args: &ArenaArgs, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let package = Package::find(&args.rule.rule)?;
-    if let (Code::Compose(_), Some(_)) = (&package.manifest.code, &args.log) {
-        anyhow::bail!(
-            "a composed rule has no log of its own: rehearse the rule of a class by its name"
-        );
-    }
     let settings = Settings {
         epochs: args.epochs,
         cast: args.cast.clone(),
@@ -300,20 +303,45 @@ fn open(log: &Path) -> anyhow::Result<BufReader<File>> {
 }
 
 fn replay(log: &Path, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
-    let (manifest, replayed) = native::replay(program, || open(log))?;
-    writeln!(
-        out,
-        "{}: {} rounds judged again, {} epochs settled to the same weights",
-        manifest.name, replayed.rounds, replayed.settled
-    )?;
-    writeln!(out, "log digest {}", replayed.head)?;
+    let recomputed = native::replay(program, || open(log))?;
+    for (class, replayed) in &recomputed.parts {
+        let class = class.as_ref().map(|class| format!(", {class}")).unwrap_or_default();
+        writeln!(
+            out,
+            "{}{class}: {} rounds judged again, {} epochs settled to the same weights",
+            recomputed.manifest.name, replayed.rounds, replayed.settled
+        )?;
+    }
+    writeln!(out, "log digest {}", recomputed.head)?;
     Ok(Outcome::Done)
 }
 
 fn explain(log: &Path, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
-    let (_, replayed) = native::replay(program, || open(log))?;
-    for (validator, (epoch, settlement)) in &replayed.latest {
-        show::settlement(&Hotkey::from_bytes(*validator), *epoch, settlement, out)?;
+    for (class, replayed) in native::replay(program, || open(log))?.parts {
+        if let Some(class) = class {
+            writeln!(out, "class {class}")?;
+        }
+        for (validator, (epoch, settlement)) in &replayed.latest {
+            show::settlement(&Hotkey::from_bytes(*validator), *epoch, settlement, out)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// The rules that ship.
+fn list(json: bool, out: &mut impl Write) -> anyhow::Result<Outcome> {
+    let shipped: Vec<Package> =
+        Package::names().map(Package::shipped).collect::<Result<_, PackageError>>()?;
+    if json {
+        let entry = |package: &Package| {
+            let Manifest { name, version, code, .. } = &package.manifest;
+            let code = show::code(code);
+            json!({ "name": name, "version": version, "code": code, "digest": package.digest() })
+        };
+        let all: Vec<_> = shipped.iter().map(entry).collect();
+        writeln!(out, "{}", serde_json::to_string(&all)?)?;
+    } else {
+        show::rules(&shipped, out)?;
     }
     Ok(Outcome::Done)
 }

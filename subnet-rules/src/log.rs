@@ -6,6 +6,8 @@
 //! says whether the same weights follow. Re-measuring is another thing: it needs the model and a
 //! tolerance.
 
+mod sections;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
@@ -19,6 +21,8 @@ use crate::manifest::Manifest;
 use crate::package::Package;
 use crate::prf::Beacon;
 use crate::rule::{Draw, Measured, Rule, Subject};
+
+pub use sections::{Section, Sections, composed_head, open_composed};
 
 /// Longest line in bytes: a shared round of 256 miners with 4 KiB each fits.
 const LINE_MAX: usize = 4 * 1024 * 1024;
@@ -35,6 +39,12 @@ pub enum Body<P, S, M> {
         /// Its `rule.star`, where it has code of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<String>,
+    },
+    /// The composed rule whose classes' logs follow.
+    Composed {
+        /// Its manifest.
+        #[serde(with = "as_toml")]
+        manifest: Box<Manifest>,
     },
     /// A task and what was measured of its answers.
     Round {
@@ -147,6 +157,7 @@ pub fn package_of(log: impl BufRead) -> Result<Package, ReplayError> {
     let first = lines.next::<Body<IgnoredAny, IgnoredAny, IgnoredAny>>()?;
     match first {
         Some(Body::Opened { manifest, source }) => Ok(Package { manifest: *manifest, source }),
+        Some(Body::Composed { manifest }) => Ok(Package { manifest: *manifest, source: None }),
         _ => Err(ReplayError::NotOpened { line: 1 }),
     }
 }
@@ -199,6 +210,17 @@ pub enum ReplayError {
         /// Which.
         line: u64,
     },
+    /// A composed rule's log without that of one of its classes, or with another in its place.
+    #[error("the log of class `{class}` by rule `{rule}` is missing where it should begin")]
+    Class {
+        /// The class.
+        class: String,
+        /// Its rule.
+        rule: String,
+    },
+    /// A composed rule's log with more than its classes.
+    #[error("after the last class's log there is another one")]
+    Surplus,
     /// A log of another rule.
     #[error("the log is of rule {logged}, not of {given}")]
     OtherRule {
@@ -318,7 +340,7 @@ where
 {
     fn line(&mut self, line: u64, body: BodyOf<R>) -> Result<(), ReplayError> {
         match body {
-            Body::Opened { .. } => Err(ReplayError::NotOpened { line }),
+            Body::Opened { .. } | Body::Composed { .. } => Err(ReplayError::NotOpened { line }),
             Body::Round { beacon, subject, draw, measured } => {
                 self.round(line, &beacon, &subject, &draw, &measured)
             }

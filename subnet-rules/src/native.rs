@@ -10,8 +10,9 @@ use crate::arena::worlds::texts::{Actor, Texts};
 use crate::arena::worlds::tuning::Tuning;
 use crate::arena::{ArenaError, Part, Report, Season, Settings, World, compose, play};
 use crate::cases::{self, CaseError};
+use crate::digest::Digest;
 use crate::forge::{Forge, ForgeError};
-use crate::log::{self, ReplayError, Replayed};
+use crate::log::{self, Body, ReplayError, Replayed, Sections};
 use crate::manifest::{Code, Manifest, RuleName};
 use crate::package::{Package, PackageError, Trials};
 use crate::rule::Rule;
@@ -89,7 +90,7 @@ pub fn rehearse(
         Code::Compose(_) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(package.manifest.name.to_string()));
         }
-        Code::Compose(parts) => composed(&package.manifest, parts, rehearsal.settings)?,
+        Code::Compose(parts) => composed(&package.manifest, parts, rehearsal.settings, log)?,
         Code::Native(name) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(name.to_string()));
         }
@@ -104,17 +105,19 @@ fn composed(
     manifest: &Manifest,
     parts: &BTreeMap<String, RuleName>,
     settings: &Settings,
+    mut log: impl Write,
 ) -> Result<Report, NativeError> {
-    let part = |(class, rule): (&String, &RuleName)| {
+    log::open_composed(manifest, &mut log).map_err(ArenaError::from)?;
+    let mut part = |(class, rule): (&String, &RuleName)| {
         let manifest = Package::shipped(rule.as_str())?.manifest;
         let Code::Native(name) = &manifest.code else {
             return Err(NativeError::Part(rule.to_string()));
         };
-        let (season, report) = native_season(name, &manifest, settings, std::io::sink())?;
+        let (season, report) = native_season(name, &manifest, settings, &mut log)?;
         Ok(Part { class: class.clone(), season, report })
     };
-    let parts = parts.iter().map(part).collect::<Result<Vec<_>, NativeError>>()?;
-    Ok(compose(manifest, settings, &parts))
+    let parts = parts.iter().map(&mut part).collect::<Result<Vec<_>, NativeError>>()?;
+    Ok(compose(manifest, settings, &parts)?)
 }
 
 fn native_season(
@@ -167,14 +170,62 @@ fn season<R: Rule, W: World<R>>(
     Ok((season, report))
 }
 
+/// What came out of a log.
+#[derive(Debug)]
+pub struct Recomputed {
+    /// The rule that the log names.
+    pub manifest: Manifest,
+    /// What each class of a composed rule went through, by name; one without a name otherwise.
+    pub parts: Vec<(Option<String>, Replayed)>,
+    /// Digest of the whole log.
+    pub head: Digest,
+}
+
 /// Recomputes a log by the rule it names; `open` opens the log, twice.
 pub fn replay<L: BufRead, E: From<NativeError>>(
     program: &Program,
     open: impl Fn() -> Result<L, E>,
-) -> Result<(Manifest, Replayed), E> {
+) -> Result<Recomputed, E> {
     let package = log::package_of(open()?).map_err(NativeError::from)?;
+    if let Code::Compose(classes) = &package.manifest.code {
+        return Ok(replayed_classes(program, &package.manifest, classes, open()?)?);
+    }
     let replayed = replayed(program, &package, open()?)?;
-    Ok((package.manifest, replayed))
+    let head = replayed.head;
+    Ok(Recomputed { manifest: package.manifest, parts: vec![(None, replayed)], head })
+}
+
+/// Recomputes the logs of a composed rule's classes.
+fn replayed_classes(
+    program: &Program,
+    manifest: &Manifest,
+    classes: &BTreeMap<String, RuleName>,
+    log: impl BufRead,
+) -> Result<Recomputed, NativeError> {
+    let unread = |source| ReplayError::Read { line: 1, source };
+    let mut sections = Sections::new(log).map_err(unread)?;
+    if let Some(mut first) = sections.section() {
+        // The line that names the composition, read before.
+        std::io::copy(&mut first, &mut std::io::sink()).map_err(unread)?;
+    }
+    let mut parts = Vec::new();
+    for (class, rule) in classes {
+        let missing = || ReplayError::Class { class: class.clone(), rule: rule.to_string() };
+        let section = sections.section().ok_or_else(missing)?;
+        let package = match section.first() {
+            Some(Body::Opened { manifest, source }) if manifest.name == *rule => {
+                Package { manifest: *manifest, source }
+            }
+            _ => return Err(missing().into()),
+        };
+        parts.push((Some(class.clone()), replayed(program, &package, section)?));
+    }
+    if sections.section().is_some() {
+        return Err(ReplayError::Surplus.into());
+    }
+    let heads: Vec<Digest> = parts.iter().map(|(_, replayed)| replayed.head).collect();
+    let head = log::composed_head(manifest, &heads).map_err(unread)?;
+    Ok(Recomputed { manifest: manifest.clone(), parts, head })
 }
 
 fn replayed(

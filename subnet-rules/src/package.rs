@@ -47,7 +47,7 @@ impl Shipped {
     fn find(name: &str) -> Result<&'static Self, PackageError> {
         SHIPPED.iter().find(|shipped| shipped.name == name).ok_or_else(|| PackageError::Unknown {
             name: name.to_owned(),
-            shipped: SHIPPED.iter().map(|shipped| shipped.name).collect::<Vec<_>>().join(", "),
+            shipped: Package::names().collect::<Vec<_>>().join(", "),
         })
     }
 
@@ -127,6 +127,11 @@ pub enum PackageError {
 }
 
 impl Package {
+    /// Names of the shipped rules.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SHIPPED.iter().map(|shipped| shipped.name)
+    }
+
     /// The rule in a folder, or the shipped rule of that name where there is no such folder.
     pub fn find(name: &str) -> Result<Self, PackageError> {
         let folder = Path::new(name);

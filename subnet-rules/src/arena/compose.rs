@@ -11,9 +11,10 @@ use scoring::pay::Shape;
 use scoring::yuma::EpochOutput;
 
 use super::report::{Report, warm_up};
-use super::season::{Season, Settings};
+use super::season::{ArenaError, Season, Settings};
 use super::subnet::EMISSION;
 use crate::digest::Digest;
+use crate::log::composed_head;
 use crate::manifest::Manifest;
 
 /// What the parts of a split sum to.
@@ -31,7 +32,11 @@ pub struct Part {
 }
 
 /// The report of a quota's classes together; they are in the order of their names.
-pub fn compose(manifest: &Manifest, settings: &Settings, parts: &[Part]) -> Report {
+pub fn compose(
+    manifest: &Manifest,
+    settings: &Settings,
+    parts: &[Part],
+) -> Result<Report, ArenaError> {
     let quota = match &manifest.pay.shape {
         Shape::Quota { classes } => classes.clone(),
         _ => BTreeMap::new(),
@@ -39,12 +44,14 @@ pub fn compose(manifest: &Manifest, settings: &Settings, parts: &[Part]) -> Repo
     let split = split(parts.iter().map(|part| quota.get(&part.class).copied().unwrap_or(0.0)));
     let count = u8::try_from(split.len()).unwrap_or(u8::MAX);
     let amounts = mechanisms::split(EMISSION, count, Some(&split));
-    let season = together(parts, &amounts);
+    let heads: Vec<Digest> = parts.iter().map(|part| part.season.log).collect();
+    let log = composed_head(manifest, &heads)?;
+    let season = Season { log, ..together(parts, &amounts) };
     let mut report = Report::new(manifest, settings, &season);
     for part in parts {
         report.absorb(&part.class, &part.report);
     }
-    report
+    Ok(report)
 }
 
 /// `MechanismEmissionSplit`: each share in parts of the whole, and what they leave as one more.
@@ -61,7 +68,7 @@ fn split(shares: impl Iterator<Item = f64>) -> Vec<u16> {
     split
 }
 
-/// One season of all classes; the amounts' last is the mechanism that burns.
+/// One season of all classes, without their log; the amounts' last is the mechanism that burns.
 fn together(parts: &[Part], amounts: &[u64]) -> Season {
     let first = parts.first().map(|part| &part.season);
     let epochs = first.map_or(0, |season| season.incentive.len());
@@ -76,8 +83,6 @@ fn together(parts: &[Part], amounts: &[u64]) -> Season {
         let terms = parts.iter().map(|part| of(&part.season));
         terms.fold((0, 0), |sum, term| (sum.0 + term.0, sum.1 + term.1))
     };
-    let logs: Vec<_> = parts.iter().map(|part| part.season.log.0).collect();
-    let logs: Vec<&[u8]> = logs.iter().map(<[u8; 32]>::as_slice).collect();
     let convicted =
         |miner: usize| parts.iter().filter_map(|part| part.season.convicted[miner]).min();
     Season {
@@ -91,7 +96,7 @@ fn together(parts: &[Part], amounts: &[u64]) -> Season {
         work: sum(|season| season.work),
         figures: figures(parts, amounts),
         inapplicable: Vec::new(),
-        log: Digest::of("ganglion/arena/composed", &logs),
+        log: Digest([0; 32]),
     }
 }
 
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_gets_its_quota_and_the_rest_is_burned() {
+    fn each_class_gets_its_quota_and_the_rest_is_burned_and_the_log_says_the_same() {
         let package = Package::shipped("quota").unwrap();
         let cast = "honest:4,lazy:1,copier:1,forger:1".parse().unwrap();
         let settings = Settings {
@@ -188,7 +193,11 @@ mod tests {
             actors: &[],
             program: &Program::new("unused", &[]),
         };
-        let report = native::rehearse(&package, &rehearsal, std::io::sink()).unwrap();
+        let mut log = Vec::new();
+        let report = native::rehearse(&package, &rehearsal, &mut log).unwrap();
+        let open = || Ok::<_, native::NativeError>(log.as_slice());
+        let again = native::replay(rehearsal.program, open).unwrap();
+        assert_eq!((again.head, again.parts.len()), (report.log_digest, 4));
         assert!(report.holds(), "{report:#?}");
         let burned = report.actors.iter().find(|actor| actor.kind == "burn").unwrap().share;
         assert!((burned - 0.04).abs() < 0.001, "{burned}");

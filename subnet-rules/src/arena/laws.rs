@@ -1,6 +1,7 @@
 //! The ten laws that every rule must keep, held against a season.
 
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use super::cast::Kind;
 use super::report::Earned;
@@ -10,6 +11,8 @@ use super::season::Season;
 const NOTHING: f64 = 0.02;
 /// What k identities on the means of one may earn together, in units of one.
 const SPLIT_GAIN: f64 = 1.05;
+/// How sure it must be that a gain is not luck before [`split`] calls it one.
+const LUCK: f64 = 0.99;
 /// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
 const JUDGE_COST: u64 = 2;
 
@@ -72,22 +75,51 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
     Law { name, holds, detail: format!("{} of all, {NOTHING} allowed", detail.join(", ")) }
 }
 
+/// What operators of many identities earned beside those of one, on the same means. Seasons are short
+/// and crowns are few, so luck is told apart from a gain by how unequally the operators of one did:
+/// Student's bound on the difference of two means, whose spread they share.
 fn split(earned: &Earned) -> Law {
     let name = "L5 splitting does not pay";
-    match (earned.per_operator(Kind::Sybil), earned.per_operator(Kind::Honest)) {
-        (Some(sybil), Some(honest)) if honest > 0.0 => {
-            let gain = sybil / honest;
-            let detail = format!("an operator of many earns {gain:.3} of an operator of one");
-            Law { name, holds: gain <= SPLIT_GAIN, detail }
-        }
-        _ => Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() },
-    }
+    let (Some(many), Some(one)) = (earned.operators(Kind::Sybil), earned.operators(Kind::Honest))
+    else {
+        return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
+    };
+    let (gained, alone) = (mean(many), mean(one));
+    let allowed = alone * SPLIT_GAIN + luck(many.len(), one);
+    let detail = if alone > 0.0 {
+        let (gain, allowed) = (gained / alone, allowed / alone);
+        format!("an operator of many earns {gain:.3} of an operator of one, {allowed:.3} allowed")
+    } else {
+        format!("an operator of many earns {gained:.4}, operators of one nothing")
+    };
+    Law { name, holds: gained <= allowed, detail }
+}
+
+/// How much more than the mean of `like` the mean of `count` more of them may be by luck alone.
+fn luck(count: usize, like: &[f64]) -> f64 {
+    let freedom = count_of(like.len()) - 1.0;
+    let Ok(student) = StudentsT::new(0.0, 1.0, freedom) else { return 0.0 };
+    let mean = mean(like);
+    let squares = like.iter().map(|earned| (earned - mean) * (earned - mean)).sum::<f64>();
+    let spread = (squares / freedom).sqrt();
+    let error = spread * (1.0 / count_of(count) + 1.0 / count_of(like.len())).sqrt();
+    student.inverse_cdf(LUCK) * error
+}
+
+fn mean(earned: &[f64]) -> f64 {
+    earned.iter().sum::<f64>() / count_of(earned.len()).max(1.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a cast has at most some hundred operators")]
+const fn count_of(operators: usize) -> f64 {
+    operators as f64
 }
 
 fn monotone(earned: &Earned) -> Law {
     let name = "L6 better work is never paid less";
-    match (earned.per_operator(Kind::Substitute), earned.per_operator(Kind::Honest)) {
+    match (earned.operators(Kind::Substitute), earned.operators(Kind::Honest)) {
         (Some(worse), Some(honest)) => {
+            let (worse, honest) = (mean(worse), mean(honest));
             let detail = format!("cheaper means earn {worse:.4}, the named ones {honest:.4}");
             Law { name, holds: worse <= honest, detail }
         }

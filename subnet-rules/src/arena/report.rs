@@ -2,6 +2,8 @@
 
 mod html;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::cast::{BURN, Cast, Kind};
@@ -80,7 +82,8 @@ pub struct Report {
 /// Shares of all incentive by kind.
 #[derive(Debug, Clone)]
 pub(super) struct Earned {
-    kinds: Vec<(Kind, usize, f64)>,
+    /// Each kind that played, and what each operator of it earned.
+    kinds: Vec<(Kind, Vec<f64>)>,
     burned: f64,
 }
 
@@ -95,40 +98,35 @@ impl Earned {
         let total: f64 = sums.iter().sum::<f64>() + burned;
         let part = |sum: f64| if total > 0.0 { sum / total } else { 0.0 };
         let of_kind = |kind: Kind| {
-            let identities = season.identities.iter().zip(&sums);
-            identities.filter(|(one, _)| one.kind == kind).map(|(_, sum)| sum).sum::<f64>()
+            let mut operators = BTreeMap::new();
+            for (one, sum) in
+                season.identities.iter().zip(&sums).filter(|(one, _)| one.kind == kind)
+            {
+                *operators.entry(one.operator).or_insert(0.0) += part(*sum);
+            }
+            (kind, operators.into_values().collect())
         };
-        let operators = |kind: Kind| {
-            let groups = cast.groups().iter().filter(|group| group.kind == kind);
-            groups.map(|group| group.operators).sum::<usize>()
-        };
-        let kinds = Kind::ALL
-            .into_iter()
-            .filter(|kind| operators(*kind) > 0)
-            .map(|kind| (kind, operators(kind), part(of_kind(kind))))
-            .collect();
+        let played = |kind: &Kind| cast.groups().iter().any(|group| group.kind == *kind);
+        let kinds = Kind::ALL.into_iter().filter(played).map(of_kind).collect();
         Self { kinds, burned: part(burned) }
     }
 
     /// Share of a kind, if it played.
     pub(super) fn share(&self, kind: Kind) -> Option<f64> {
-        self.kinds.iter().find(|(one, ..)| *one == kind).map(|(.., share)| *share)
+        self.operators(kind).map(|operators| operators.iter().sum())
     }
 
     /// Share of each operator of a kind, if it played.
-    pub(super) fn per_operator(&self, kind: Kind) -> Option<f64> {
-        let (_, operators, share) = self.kinds.iter().find(|(one, ..)| *one == kind)?;
-        #[expect(clippy::cast_precision_loss, reason = "a cast has at most some hundred operators")]
-        let operators = *operators as f64;
-        Some(share / operators)
+    pub(super) fn operators(&self, kind: Kind) -> Option<&[f64]> {
+        self.kinds.iter().find(|(one, _)| *one == kind).map(|(_, operators)| operators.as_slice())
     }
 
     /// Share of the actor a bound names, if it played.
     fn named(&self, actor: &str) -> Option<f64> {
         let of = |wanted: &dyn Fn(Kind) -> bool| {
-            let mut present = self.kinds.iter().filter(|(kind, ..)| wanted(*kind)).peekable();
+            let mut present = self.kinds.iter().filter(|(kind, _)| wanted(*kind)).peekable();
             present.peek()?;
-            Some(present.map(|(.., share)| share).sum())
+            Some(present.flat_map(|(_, operators)| operators).sum())
         };
         match actor {
             BURN => Some(self.burned),
@@ -184,7 +182,8 @@ impl Report {
 }
 
 fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {
-    let of_kind = |&(kind, _, share): &(Kind, usize, f64)| {
+    let of_kind = |(kind, operators): &(Kind, Vec<f64>)| {
+        let (kind, share) = (*kind, operators.iter().sum::<f64>());
         let members: Vec<_> = season
             .identities
             .iter()

@@ -8,6 +8,8 @@ use scoring::book::Worth;
 
 use crate::arena::{Report, Sweep};
 use crate::examiner::Settlement;
+use crate::manifest::Code;
+use crate::package::Package;
 
 /// Digits of an address that a table shows: enough to find it.
 const ADDRESS_SHOWN: usize = 8;
@@ -16,6 +18,31 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
     table
+}
+
+/// The rules that ship.
+pub(super) fn rules(shipped: &[Package], out: &mut impl Write) -> io::Result<()> {
+    let mut rules = table(&["rule", "version", "written in", "paid by", "digest"]);
+    for package in shipped {
+        let manifest = &package.manifest;
+        rules.add_row([
+            manifest.name.to_string(),
+            manifest.version.to_string(),
+            code(&manifest.code).to_owned(),
+            manifest.pay.shape.name().to_owned(),
+            package.digest().short(),
+        ]);
+    }
+    writeln!(out, "{rules}")
+}
+
+/// How a rule is written.
+pub(super) const fn code(code: &Code) -> &'static str {
+    match code {
+        Code::Native(_) => "this program",
+        Code::Starlark => "starlark",
+        Code::Compose(_) => "composition",
+    }
 }
 
 /// Who earned what, and whether bounds and laws held.

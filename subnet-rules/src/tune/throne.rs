@@ -138,13 +138,19 @@ impl Throne {
         }
     }
 
-    /// The crown falls to the earliest commitment that has won it; then everybody begins again.
+    /// The crown falls to the earliest of those commitments that have won it and that no other of them
+    /// beats by ε in this round; then everybody begins again. Where several win at once, as over an
+    /// empty throne, the better model wins, the earlier of equals, and being many is worth nothing.
     fn crown(&mut self, params: &Params, entries: &[Entry<'_>]) {
-        let won = entries.iter().find(|entry| {
+        let won = |entry: &&Entry<'_>| {
             let challenger = self.challengers.get(&entry.run.commitment);
             challenger.is_some_and(|one| params.crown.falls_to(&one.wealth))
-        });
-        if let Some(entry) = won {
+        };
+        let won: Vec<_> = entries.iter().filter(won).collect();
+        let loss = |entry: &Entry<'_>| mean(&doubles(&entry.run.losses));
+        let best = won.iter().map(|entry| loss(entry)).fold(f64::INFINITY, f64::min);
+        let beaten = |entry: &Entry<'_>| best < loss(entry) * (1.0 - params.crown.epsilon.at(0));
+        if let Some(entry) = won.into_iter().find(|entry| !beaten(entry)) {
             let (commitment, hotkey) = (entry.run.commitment, entry.hotkey);
             self.reign = Some(Reign { commitment, hotkey, age: 0, absent: 0 });
             self.coronations += 1;
