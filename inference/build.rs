@@ -6,8 +6,6 @@
 //! - `cuda-emulation`, for tests: a C++ compiler (`CXX`, or `c++`) makes a libcuda.so.1 that runs the
 //!   same kernels without a device. nvcc is then not needed.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on stdout")]
-
 use std::{
     env,
     error::Error,

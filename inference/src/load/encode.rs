@@ -134,15 +134,12 @@ impl Encoded {
 
     fn is_finite(&self) -> bool {
         let Some(size) = self.format.block_bytes() else {
-            return match self.format {
-                Format::Bf16 => {
-                    let bits = self.bytes.as_chunks::<2>().0.iter();
-                    bits.fold(true, |all, b| all & bf16::from_le_bytes(*b).is_finite())
-                }
-                _ => {
-                    let bits = self.bytes.as_chunks::<4>().0.iter();
-                    bits.fold(true, |all, b| all & f32::from_le_bytes(*b).is_finite())
-                }
+            return if self.format == Format::Bf16 {
+                let bits = self.bytes.as_chunks::<2>().0.iter();
+                bits.fold(true, |all, b| all & bf16::from_le_bytes(*b).is_finite())
+            } else {
+                let bits = self.bytes.as_chunks::<4>().0.iter();
+                bits.fold(true, |all, b| all & f32::from_le_bytes(*b).is_finite())
             };
         };
         let scales = size - self.format.payload();

@@ -1,7 +1,6 @@
 //! The ten laws that every rule must keep, held against a season.
 
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use super::cast::Kind;
 use super::report::Earned;
@@ -11,8 +10,9 @@ use super::season::Season;
 const NOTHING: f64 = 0.02;
 /// What k identities on the means of one may earn together, in units of one.
 const SPLIT_GAIN: f64 = 1.05;
-/// How sure it must be that a gain is not luck before [`split`] calls it one.
-const LUCK: f64 = 0.99;
+/// Standard errors that a gain must be beyond before [`split`] takes it for one: 99 in 100 seasons of
+/// luck stay within.
+const SURE: f64 = 2.326;
 /// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
 const JUDGE_COST: u64 = 2;
 
@@ -77,7 +77,7 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
 
 /// What operators of many identities earned beside those of one, on the same means. Seasons are short
 /// and crowns are few, so luck is told apart from a gain by how unequally the operators of one did:
-/// Student's bound on the difference of two means, whose spread they share.
+/// a bound on the difference of two means that share their spread.
 fn split(earned: &Earned) -> Law {
     let name = "L5 splitting does not pay";
     let (Some(many), Some(one)) = (earned.operators(Kind::Sybil), earned.operators(Kind::Honest))
@@ -95,15 +95,13 @@ fn split(earned: &Earned) -> Law {
     Law { name, holds: gained <= allowed, detail }
 }
 
-/// How much more than the mean of `like` the mean of `count` more of them may be by luck alone.
+/// How much more than the mean of `like` the mean of `count` more of them may be by luck alone. The
+/// normal bound, also where there are few: it takes too little for luck then, which is the strict side.
 fn luck(count: usize, like: &[f64]) -> f64 {
-    let freedom = count_of(like.len()) - 1.0;
-    let Ok(student) = StudentsT::new(0.0, 1.0, freedom) else { return 0.0 };
     let mean = mean(like);
     let squares = like.iter().map(|earned| (earned - mean) * (earned - mean)).sum::<f64>();
-    let spread = (squares / freedom).sqrt();
-    let error = spread * (1.0 / count_of(count) + 1.0 / count_of(like.len())).sqrt();
-    student.inverse_cdf(LUCK) * error
+    let spread = (squares / (count_of(like.len()) - 1.0).max(1.0)).sqrt();
+    SURE * spread * (1.0 / count_of(count) + 1.0 / count_of(like.len())).sqrt()
 }
 
 fn mean(earned: &[f64]) -> f64 {

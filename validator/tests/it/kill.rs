@@ -1,6 +1,8 @@
 //! The validator's process is killed at random points, over and over. No submission may be lost, none
 //! sent twice, and its file must be readable every time.
 
+#![expect(clippy::print_stdout, reason = "how many kills, and what became of the weights")]
+
 use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::Duration;
