@@ -13,6 +13,10 @@ const SPLIT_GAIN: f64 = 1.05;
 /// Standard errors that a gain must be beyond before [`split`] takes it for one: 99 in 100 seasons of
 /// luck stay within.
 const SURE: f64 = 2.326;
+/// What may be put down to luck at most, in units of one, times the root of the season's epochs: half of
+/// one's pay in 20 epochs, a sixth in 200. Operators may also be unequal by skill, and a crown makes them
+/// so for long: neither excuses a gain.
+const LUCKIEST: f64 = 2.3;
 /// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
 const JUDGE_COST: u64 = 2;
 
@@ -35,7 +39,7 @@ pub(super) fn check(season: &Season, earned: &Earned) -> Vec<Law> {
         recomputed("L2 only serialised measurements are judged", season),
         little("L3 a copy is worth nothing", earned, &[Kind::Copier]),
         little("L4 no work is worth nothing", earned, &[Kind::Lazy]),
-        split(earned),
+        split(earned, season.incentive.len()),
         monotone(earned),
         recomputed("L7 equal logs give equal weights", season),
         little("L8 what is malformed is worth nothing", earned, &[Kind::Poison]),
@@ -75,17 +79,18 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
     Law { name, holds, detail: format!("{} of all, {NOTHING} allowed", detail.join(", ")) }
 }
 
-/// What operators of many identities earned beside those of one, on the same means. Seasons are short
-/// and crowns are few, so luck is told apart from a gain by how unequally the operators of one did:
-/// a bound on the difference of two means that share their spread.
-fn split(earned: &Earned) -> Law {
+/// What operators of many identities earned beside those of one, on the same means. Luck is told apart
+/// from a gain by how unequally the operators of one did: a bound on the difference of two means that
+/// share their spread.
+fn split(earned: &Earned, epochs: usize) -> Law {
     let name = "L5 splitting does not pay";
     let (Some(many), Some(one)) = (earned.operators(Kind::Sybil), earned.operators(Kind::Honest))
     else {
         return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
     };
     let (gained, alone) = (mean(many), mean(one));
-    let allowed = alone * SPLIT_GAIN + luck(many.len(), one);
+    let most = alone * LUCKIEST / count_of(epochs.max(1)).sqrt();
+    let allowed = alone * SPLIT_GAIN + luck(many.len(), one).min(most);
     let detail = if alone > 0.0 {
         let (gain, allowed) = (gained / alone, allowed / alone);
         format!("an operator of many earns {gain:.3} of an operator of one, {allowed:.3} allowed")
@@ -108,9 +113,9 @@ fn mean(earned: &[f64]) -> f64 {
     earned.iter().sum::<f64>() / count_of(earned.len()).max(1.0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a cast has at most some hundred operators")]
-const fn count_of(operators: usize) -> f64 {
-    operators as f64
+#[expect(clippy::cast_precision_loss, reason = "operators and epochs are far below 2^53")]
+const fn count_of(number: usize) -> f64 {
+    number as f64
 }
 
 fn monotone(earned: &Earned) -> Law {
