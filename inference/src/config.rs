@@ -70,7 +70,7 @@ pub struct RopeScaling {
 }
 
 /// No dimension of a model we could run exceeds this; products of two stay far from overflow.
-pub(crate) const MAX_DIMENSION: usize = 1 << 20;
+const MAX_DIMENSION: usize = 1 << 20;
 
 /// A configuration we cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -127,10 +127,18 @@ pub enum ConfigError {
     Key(String),
 }
 
+/// Refuses the first dimension that is zero or absurd.
+pub(crate) fn bounded(dimensions: &[(&'static str, usize)]) -> Result<(), ConfigError> {
+    match dimensions.iter().find(|(_, value)| !(1..=MAX_DIMENSION).contains(value)) {
+        Some(&(field, value)) => Err(ConfigError::Dimension { field, value }),
+        None => Ok(()),
+    }
+}
+
 impl Config {
     /// Checks every bound.
     pub fn new(config: Self) -> Result<Self, ConfigError> {
-        for (field, value) in [
+        bounded(&[
             ("hidden size", config.width),
             ("layer count", config.layers),
             ("head count", config.heads),
@@ -138,11 +146,7 @@ impl Config {
             ("head width", config.head_dim),
             ("feed-forward width", config.ffn),
             ("vocabulary size", config.vocab),
-        ] {
-            if !(1..=MAX_DIMENSION).contains(&value) {
-                return Err(ConfigError::Dimension { field, value });
-            }
-        }
+        ])?;
         if !(1..=MAX_DIMENSION * 16).contains(&config.context) {
             return Err(ConfigError::Dimension { field: "context", value: config.context });
         }

@@ -77,29 +77,12 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     }
     let chain = config.chain.connect(&health.readiness, &shutdown).await?;
     let metagraph = registered(&chain, &config, &hotkey).await?;
-    let (engine, announced) = models(&config, parts.engine).await?;
-    tracing::info!(%hotkey, model = %announced.short(), %behaviour, %bound, "serving");
-
     let roster = Arc::new(Roster::unread());
     roster.replace(may_ask(&metagraph, &config.admission));
-    let service = Service {
-        engine: Arc::clone(&engine),
-        announced,
-        keypair: keypair.clone(),
-        behaviour,
-        slots: Slots::new(&config.admission),
-        dues: Dues::default(),
-        metrics: health.metrics.clone(),
-    };
-    let surface = Surface {
-        engine,
-        announced: announced.to_string().into(),
-        slots: service.slots.clone(),
-        dues: service.dues.clone(),
-        health: health.clone(),
-        embedder: embedder(&config).await?,
-        backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
-    };
+    let (service, surface) = answering(&config, parts.engine, &keypair, &health).await?;
+    let announced = service.announced;
+    tracing::info!(%hotkey, model = %announced.short(), %behaviour, %bound, "serving");
+
     if let Some(backends) = surface.backends.clone() {
         tasks.spawn(backends.watch(shutdown.clone()));
     }
@@ -173,6 +156,35 @@ async fn registered(chain: &Chain, config: &Config, hotkey: &Hotkey) -> Result<M
         Some(_) => Ok(metagraph),
         None => Err(Error::Unregistered { hotkey: *hotkey, netuid }),
     }
+}
+
+/// What answers signed requests, and what speaks the `OpenAI` API, over one engine.
+async fn answering(
+    config: &Config,
+    shared: Option<Arc<Engine>>,
+    keypair: &Keypair,
+    health: &Health,
+) -> Result<(Service, Surface), Error> {
+    let (engine, announced) = models(config, shared).await?;
+    let service = Service {
+        engine: Arc::clone(&engine),
+        announced,
+        keypair: keypair.clone(),
+        behaviour: config.rehearsal.behaviour,
+        slots: Slots::new(&config.admission),
+        dues: Dues::default(),
+        metrics: health.metrics.clone(),
+    };
+    let surface = Surface {
+        engine,
+        announced: announced.to_string().into(),
+        slots: service.slots.clone(),
+        dues: service.dues.clone(),
+        health: health.clone(),
+        embedder: embedder(config).await?,
+        backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
+    };
+    Ok((service, surface))
 }
 
 /// The engine that answers, and the id announced. They differ in a rehearsal only.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::{
-    config::{ConfigError, MAX_DIMENSION},
+    config::{ConfigError, bounded},
     id::{ModelId, NumericClass},
     kernel::{Isa, Matrix, Pool, attend_all, layer_norm},
     load::{LoadError, Loader, Tensors},
@@ -68,7 +68,7 @@ impl Shape {
             kinds: raw.type_vocab_size,
             norm_eps: raw.layer_norm_eps,
         };
-        for (field, value) in [
+        bounded(&[
             ("hidden size", shape.width),
             ("layer count", shape.layers),
             ("head count", shape.heads),
@@ -76,11 +76,7 @@ impl Shape {
             ("vocabulary size", shape.vocab),
             ("position count", shape.positions),
             ("type count", shape.kinds),
-        ] {
-            if !(1..=MAX_DIMENSION).contains(&value) {
-                return Err(ConfigError::Dimension { field, value });
-            }
-        }
+        ])?;
         if !shape.width.is_multiple_of(shape.heads) {
             let (heads, head_dim) = (shape.heads, shape.width / shape.heads);
             return Err(ConfigError::Heads { heads, kv_heads: heads, head_dim });

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chain::{Call, Chain};
 use chain_metadata::{AxonInfo, MechId};
 use validator::journal::{Loss, State};
-use validator::store::Store;
+use validator::store::{Owner, Store};
 
 use crate::hidden::{self, Takes};
 use crate::stage::{self, NETUID, VALIDATOR, key, until_weights_set, weights_set};
@@ -48,41 +48,67 @@ impl Lives {
     }
 }
 
+/// A validator's folder and the chain that it works on.
+struct Victim {
+    url: String,
+    chain: Chain,
+    dir: tempfile::TempDir,
+    owner: Owner,
+    kills: u32,
+    lives: Lives,
+}
+
+impl Victim {
+    /// A validator of `url` that is to be killed `kills` times, unless `GANGLION_KILLS` says
+    /// otherwise. Its one miner is announced where nobody listens.
+    async fn of(url: String, kills: u32, longest_ms: u64) -> Self {
+        let kills = std::env::var("GANGLION_KILLS").map_or(kills, |kills| kills.parse().unwrap());
+        let seed = std::env::var("GANGLION_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
+        println!("seed {seed}, {kills} kills");
+        let chain = stage::connect(url.clone()).await;
+        let nobody = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
+        chain.submit(&Call::serve_axon(NETUID, &nobody), &key("//Miner")).await.unwrap();
+        let owner = stage::owner(&chain, MechId(0));
+        let dir = tempfile::tempdir().unwrap();
+        Self { url, chain, dir, owner, kills, lives: Lives { seed, longest_ms } }
+    }
+
+    fn start(&self) -> Child {
+        stage::program(&self.url, VALIDATOR, self.dir.path()).spawn().unwrap()
+    }
+
+    fn store(&self) -> Store {
+        Store::open(self.dir.path(), &self.owner).expect("the file is readable after a kill")
+    }
+
+    /// Starts and kills it, over and over; its file is read each time.
+    async fn suffer(&mut self) {
+        for _ in 0..self.kills {
+            let child = self.start();
+            tokio::time::sleep(self.lives.next()).await;
+            kill(child);
+            drop(self.store());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_loses_no_submission_and_sends_none_twice() {
-    let kills = std::env::var("GANGLION_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    let seed = std::env::var("GANGLION_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
-    println!("seed {seed}, {kills} kills");
     let node = stage::chain(&["//Miner"]);
-    let url = node.url();
-    let chain = stage::connect(url.clone()).await;
-    let nobody_listens = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
-    chain.submit(&Call::serve_axon(NETUID, &nobody_listens), &key("//Miner")).await.unwrap();
-
-    let dir = tempfile::tempdir().unwrap();
-    let owner = stage::owner(&chain, MechId(0));
-    let open = || Store::open(dir.path(), &owner).expect("the file is readable after a kill");
-
-    let start = || stage::program(&url, VALIDATOR, dir.path()).spawn().unwrap();
+    let mut victim = Victim::of(node.url(), KILLS, LONGEST_LIFE_MS).await;
+    let chain = victim.chain.clone();
 
     // The first life ends when there is something to lose.
-    let first = start();
+    let first = victim.start();
     until_weights_set(&chain, 1).await;
     kill(first);
-
-    let mut lives = Lives { seed, longest_ms: LONGEST_LIFE_MS };
-    for _ in 0..kills {
-        let child = start();
-        tokio::time::sleep(lives.next()).await;
-        kill(child);
-        drop(open());
-    }
-    let last = start();
+    victim.suffer().await;
+    let last = victim.start();
     let taken = weights_set(&chain).await.len();
     until_weights_set(&chain, taken + 2).await;
     kill(last);
 
-    let rows = open().history().unwrap();
+    let rows = victim.store().history().unwrap();
     let settled: Vec<(u64, u64)> = rows
         .iter()
         .filter_map(|(_, row)| match row.state {
@@ -123,40 +149,25 @@ async fn events(chain: &Chain, name: &str) -> Vec<u64> {
 
 /// Kills a validator whose commits are under way; each must end in the journal as it ended on chain.
 async fn kills_amid_commits(takes: Takes, committed: &str, revealed: &str) {
-    let kills = std::env::var("GANGLION_KILLS").map_or(HIDDEN_KILLS, |k| k.parse().unwrap());
-    let seed = std::env::var("GANGLION_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
-    println!("seed {seed}, {kills} kills");
     let node = hidden::chain(takes);
-    let url = node.url();
-    let chain = stage::connect(url.clone()).await;
-    let nobody_listens = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
-    chain.submit(&Call::serve_axon(NETUID, &nobody_listens), &key("//Miner")).await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let owner = stage::owner(&chain, MechId(0));
-    let open = || Store::open(dir.path(), &owner).expect("the file is readable after a kill");
-    let start = || stage::program(&url, VALIDATOR, dir.path()).spawn().unwrap();
+    let mut victim = Victim::of(node.url(), HIDDEN_KILLS, LONGEST_HIDDEN_LIFE_MS).await;
+    let chain = victim.chain.clone();
 
     // The first life ends with a commit in flight.
-    let first = start();
+    let first = victim.start();
     while events(&chain, committed).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     kill(first);
-    let mut lives = Lives { seed, longest_ms: LONGEST_HIDDEN_LIFE_MS };
-    for _ in 0..kills {
-        let child = start();
-        tokio::time::sleep(lives.next()).await;
-        kill(child);
-        drop(open());
-    }
-    let last = start();
+    victim.suffer().await;
+    let last = victim.start();
     let before = events(&chain, revealed).await.len();
     while events(&chain, revealed).await.len() < before + 2 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     kill(last);
 
-    let rows = open().history().unwrap();
+    let rows = victim.store().history().unwrap();
     let reveals = events(&chain, revealed).await;
     let mut taken = reveals.clone();
     let (mut open_rows, mut lost, mut in_chain) = (0, 0, 0);
