@@ -1,6 +1,13 @@
 //! The engine on CUDA from end to end, without a device: NVIDIA's driver is replaced by one that runs
 //! our kernels on this machine (`cuda/emulator`), and everything above it is what a device would run.
 //! Held against the engine on this machine's processors.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "small numbers; helpers of tests fail as tests do"
+)]
 
 use std::{
     ffi::CString,

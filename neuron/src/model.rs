@@ -40,8 +40,8 @@ pub enum ModelError {
         /// Which there are.
         source: IdError,
     },
-    /// No such device.
-    #[error("the model's device")]
+    /// No such device, or one that will not do.
+    #[error("the model's device will not do")]
     Device(#[from] DeviceError),
     /// The weights, the tokenizer or the configuration cannot be loaded.
     #[error("cannot load the model `{from}`")]
@@ -125,6 +125,7 @@ impl ModelSettings {
         let loading = tokio::task::spawn_blocking(move || Model::load(&source, options));
         match loading.await {
             Ok(Ok(model)) => Ok(model),
+            Ok(Err(LoadError::Device(error))) => Err(error.into()),
             Ok(Err(source)) => {
                 Err(ModelError::Load { from: self.source.clone(), source: Box::new(source) })
             }

@@ -275,7 +275,11 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(hint) = error.downcast_ref().and_then(CommandError::hint) {
         return Some(hint);
     }
-    if error.chain().any(<dyn std::error::Error + 'static>::is::<DeviceError>) {
+    let of_device = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<DeviceError>()
+            || matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Device(_)))
+    };
+    if error.chain().any(of_device) {
         return Some(DEVICE_HINT);
     }
     error.chain().any(<dyn std::error::Error + 'static>::is::<LoadError>).then_some(HINT)

@@ -36,7 +36,7 @@ pub(super) struct Device(Arc<Context>);
 struct Context {
     name: String,
     device: sys::CUdevice,
-    context: sys::CUcontext,
+    handle: sys::CUcontext,
     stream: sys::CUstream,
     module: sys::CUmodule,
     /// By [`Kernel::index`].
@@ -54,7 +54,7 @@ impl Drop for Context {
         // SAFETY: handles made in `Device::open`, released once, in reverse. A lost device refuses
         // all of it, and then there is nothing left to release.
         unsafe {
-            result::ctx::set_current(self.context).ok();
+            result::ctx::set_current(self.handle).ok();
             result::stream::destroy(self.stream).ok();
             result::module::unload(self.module).ok();
             result::primary_ctx::release(self.device).ok();
@@ -74,10 +74,10 @@ impl Device {
     pub(super) fn open() -> Result<Self, DeviceError> {
         let found = probe()?;
         // SAFETY: a device that the driver has just named; the context is released on drop.
-        let context = unsafe { result::primary_ctx::retain(found.device) }
+        let handle = unsafe { result::primary_ctx::retain(found.device) }
             .map_err(refused("opening a context"))?;
         // SAFETY: the context was retained above.
-        unsafe { result::ctx::set_current(context) }.map_err(refused("entering the context"))?;
+        unsafe { result::ctx::set_current(handle) }.map_err(refused("entering the context"))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(refused("opening a stream"))?;
         // SAFETY: a fatbin that nvcc made; the driver finds its end itself. Never empty where a real
@@ -87,7 +87,7 @@ impl Device {
         let functions =
             Kernel::all().map(|kernel| function(module, kernel)).collect::<Result<_, _>>()?;
         let device = found.device;
-        let context = Context { name: found.name, device, context, stream, module, functions };
+        let context = Context { name: found.name, device, handle, stream, module, functions };
         Ok(Self(Arc::new(context)))
     }
 
@@ -98,7 +98,7 @@ impl Device {
 
     fn enter(&self) -> Result<(), DeviceError> {
         // SAFETY: the context lives as long as `self`.
-        unsafe { result::ctx::set_current(self.0.context) }.map_err(refused("entering the context"))
+        unsafe { result::ctx::set_current(self.0.handle) }.map_err(refused("entering the context"))
     }
 
     pub(super) fn memory(&self) -> Result<MemoryInfo, DeviceError> {
@@ -183,7 +183,7 @@ impl Device {
         let executable =
             unsafe { result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0)) };
         let executable = executable.map_err(refused("building a graph"))?;
-        Ok(Graph { device: self.clone(), graph, executable })
+        Ok(Graph { device: self.clone(), recorded: graph, executable })
     }
 }
 
@@ -307,7 +307,7 @@ impl<T> Drop for Buffer<T> {
         // SAFETY: allocated by `room`, freed once; the driver waits for what still uses it. A lost
         // device has nothing left to free.
         unsafe {
-            result::ctx::set_current(self.device.0.context).ok();
+            result::ctx::set_current(self.device.0.handle).ok();
             result::free_sync(self.at).ok();
         }
     }
@@ -317,7 +317,7 @@ impl<T> Drop for Buffer<T> {
 #[derive(Debug)]
 pub(super) struct Graph {
     device: Device,
-    graph: sys::CUgraph,
+    recorded: sys::CUgraph,
     executable: sys::CUgraphExec,
 }
 
@@ -341,9 +341,9 @@ impl Drop for Graph {
     fn drop(&mut self) {
         // SAFETY: handles made in `Device::record`, released once.
         unsafe {
-            result::ctx::set_current(self.device.0.context).ok();
+            result::ctx::set_current(self.device.0.handle).ok();
             result::graph::exec_destroy(self.executable).ok();
-            result::graph::destroy(self.graph).ok();
+            result::graph::destroy(self.recorded).ok();
         }
     }
 }

@@ -67,7 +67,10 @@ struct Work {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let graphs = self.graphs.len();
-        f.debug_struct("Session").field("plan", &self.plan).field("graphs", &graphs).finish()
+        f.debug_struct("Session")
+            .field("plan", &self.plan)
+            .field("graphs", &graphs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,16 +182,17 @@ impl Session {
             }
             Some(None) => {
                 let graph = self.device().record(|| queue(self))?;
-                self.run_graph(&graph)?;
+                Self::run_graph(&graph)?;
                 self.graphs.insert(decode, Some(graph));
             }
-            Some(Some(graph)) => self.run_graph(graph)?,
+            Some(Some(graph)) => Self::run_graph(graph)?,
         }
         Ok(())
     }
 
+    /// Runs one of this session's graphs.
     #[expect(unsafe_code, reason = "a graph's buffers are the session's")]
-    fn run_graph(&self, graph: &Graph) -> Result<(), DeviceError> {
+    fn run_graph(graph: &Graph) -> Result<(), DeviceError> {
         // SAFETY: every address recorded is of a buffer of this session or of its model, which the
         // session holds; none is ever replaced.
         unsafe { graph.launch() }

@@ -3,6 +3,15 @@
 //! They run where a device is; with the feature `cuda-emulation` they run anywhere, on the same host
 //! code and the same kernels compiled for this machine.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::many_single_char_names,
+    reason = "small numbers, named as in the formulas they check"
+)]
+
 mod attention;
 mod products;
 mod rows;

@@ -3,7 +3,7 @@ use half::bf16;
 use super::{all, assert_near, bits, device, noise, put, room, run, wide};
 use crate::{
     cuda::{
-        driver::{Address, Device},
+        driver::{Address, Buffer, Device},
         kernels::{EmbedArgs, GateArgs, Launch, NO_TOKEN, NormArgs, RopeArgs, count},
     },
     kernel::{self, BLOCK_TOKENS, Isa},
@@ -44,7 +44,7 @@ fn norm(
     let (weights, out) = (put(device, weight), room(device, residual.len()));
     let args = NormArgs {
         residual: stream.start(),
-        branch: branch.as_ref().map_or(Address::NULL, |branch| branch.start()),
+        branch: branch.as_ref().map_or(Address::NULL, Buffer::start),
         weight: weights.start(),
         out: out.start(),
         width: count(weight.len()),
@@ -133,7 +133,7 @@ fn rotate(device: &Device, qkv: &[bf16], setting: &Setting<'_>) -> Rotated {
     let keys = put(device, &vec![UNTOUCHED; numbers]);
     let values = put(device, &vec![UNTOUCHED; numbers]);
     let [bias, norm] = [setting.bias, setting.norm].map(|v| v.map(|v| put(device, v)));
-    let [bias, norm] = [&bias, &norm].map(|v| v.as_ref().map_or(Address::NULL, |v| v.start()));
+    let [bias, norm] = [&bias, &norm].map(|v| v.as_ref().map_or(Address::NULL, Buffer::start));
     let args = RopeArgs {
         qkv: input.start(),
         bias,

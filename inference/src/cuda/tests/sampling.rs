@@ -133,7 +133,7 @@ fn a_shortlist_keeps_the_likeliest_tokens() {
         (0..).zip([(5, 1.0), (300, 0.3), (40, 0.6), (1, 0.9)].into_iter().cycle().take(16))
     {
         let sampling = Sampling::new(1.5, seed).unwrap();
-        let asked = Ask { top_k, top_p, ..ask(&sampling, 2, None) };
+        let asked = Ask { top_p, top_k, ..ask(&sampling, 2, None) };
         let got = answers(&device, &logits, &[asked])[0];
         let wide = wide(&logits);
         let want = shortlisted(&wide, &sampling, 2, top_k as usize, f64::from(top_p));
