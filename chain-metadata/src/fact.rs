@@ -230,6 +230,7 @@ const CALLS: &[Fact] = &[
     call(S, "add_stake", &[("hotkey", KEY), ("netuid", "u16"), ("amount_staked", "u64")]),
     call(S, "remove_stake", &[("hotkey", KEY), ("netuid", "u16"), ("amount_unstaked", "u64")]),
     call("Balances", "transfer_keep_alive", &[("dest", "MultiAddress"), ("value", "Compact<u64>")]),
+    call("Commitments", "set_commitment", &[("netuid", "u16"), ("info", "Vec<Data>")]),
     call("Utility", "batch_all", &[("calls", "Vec<RuntimeCall>")]),
     call("Sudo", "sudo", &[("call", "RuntimeCall")])
         .optional("a chain without root, as it should be"),
@@ -328,6 +329,12 @@ const STORAGE: &[Fact] = &[
         value: Shape::Has(&[("signature", "Vec<u8>")]),
     }),
     of_subnet("SubnetOwnerHotkey", KEY),
+    Fact::of(What::Storage {
+        pallet: "Commitments",
+        name: "CommitmentOf",
+        keys: &["u16", KEY],
+        value: Shape::Has(&[("block", "u32"), ("info", "Vec<Data>")]),
+    }),
     of_subnet("MaxWeightsLimit", "u16").optional("no single weight is limited"),
 ];
 

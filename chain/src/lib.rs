@@ -20,6 +20,7 @@ mod at;
 mod call;
 pub mod cli;
 mod client;
+mod commitment;
 mod error;
 mod head;
 mod hidden;
@@ -36,6 +37,7 @@ pub use chain_metadata::{
     Standing, Tao, Uid, Weights, obstacles,
 };
 pub use client::Chain;
+pub use commitment::{Commitment, CommitmentError, FIELD_MAX, FIELDS_MAX};
 pub use error::{
     ConnectError, EndpointError, Invalid, PoolRefusal, ReadError, Refusal, SubmitError,
 };

@@ -9,4 +9,5 @@
 
 pub mod chain;
 pub mod localnet;
+pub mod rules;
 pub mod up;

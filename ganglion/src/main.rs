@@ -29,9 +29,9 @@ enum Command {
     Validator(validator::cli::Args),
     /// What a chain offers, what an upgrade changes, and what it says.
     Chain(chain::cli::Args),
-    /// Write rules, check them, attack them.
+    /// Write rules, check them, attack them, publish them.
     #[command(subcommand)]
-    Rules(subnet_rules::cli::Command),
+    Rules(ganglion::rules::Command),
     /// Fetch, inspect, convert and measure models.
     Model(inference::cli::Args),
 }
@@ -43,7 +43,7 @@ fn main() -> Exit {
         Command::Miner(args) => miner::cli::main(args),
         Command::Validator(args) => validator::cli::main(args),
         Command::Chain(args) => ganglion::chain::main(args),
-        Command::Rules(command) => rules(command),
+        Command::Rules(command) => ganglion::rules::main(command),
         Command::Model(args) => match inference::cli::main(args, signed_by) {
             inference::cli::Outcome::Done => Exit::Done,
             inference::cli::Outcome::Failed => Exit::Failed,
@@ -55,19 +55,6 @@ fn main() -> Exit {
 fn signed_by(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let hotkey = chain_metadata::Hotkey::from_bytes(*key);
     Scheme::Sr25519.verify(&Signature(*signature), message, &hotkey)
-}
-
-/// The owner's commands; rules in Starlark are hosted by this program again.
-fn rules(command: subnet_rules::cli::Command) -> Exit {
-    use subnet_rules::cli::Outcome;
-    let Ok(program) = subnet_rules::star::Program::this(&["rules", "host"]) else {
-        return Exit::Failed;
-    };
-    match subnet_rules::cli::main(command, &program) {
-        Outcome::Done => Exit::Done,
-        Outcome::Usage => Exit::Usage,
-        Outcome::Failed => Exit::Failed,
-    }
 }
 
 #[cfg(test)]

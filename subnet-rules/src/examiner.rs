@@ -56,6 +56,11 @@ impl<'r, R: Rule> Examiner<'r, R> {
         Self { rule, book: Book::default(), state: R::State::default() }
     }
 
+    /// Goes on with a book and a state from before.
+    pub fn resumed(rule: &'r R, book: Book, state: R::State) -> Self {
+        Self { rule, book, state }
+    }
+
     /// The task that a beacon draws for a subject.
     pub fn draw(&self, beacon: &Beacon, subject: &Subject) -> DrawOf<R> {
         let mut prf = match subject {

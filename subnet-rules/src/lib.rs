@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod native;
 pub mod package;
 pub mod prf;
+pub mod publication;
 pub mod rule;
 pub mod sealed;
 pub mod serve;

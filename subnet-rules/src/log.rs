@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use chain_metadata::{Hotkey, Uid, Weights};
+use scoring::book::Book;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,15 @@ pub enum Body<P, S, M> {
         /// Its manifest.
         #[serde(with = "as_toml")]
         manifest: Box<Manifest>,
+    },
+    /// Where a validator begins that has a book already: it was started again.
+    Resumed {
+        /// Which validator.
+        validator: [u8; 32],
+        /// Its standings.
+        book: Box<Book>,
+        /// The rule's state, as JSON.
+        state: serde_json::Value,
     },
     /// A task and what was measured of its answers.
     Round {
@@ -210,6 +220,12 @@ pub enum ReplayError {
         /// Which.
         line: u64,
     },
+    /// A validator resumes after it has said something.
+    #[error("line {line}: the validator resumes in the middle of its own log")]
+    Resumed {
+        /// Number of the line.
+        line: u64,
+    },
     /// A composed rule's log without that of one of its classes, or with another in its place.
     #[error("the log of class `{class}` by rule `{rule}` is missing where it should begin")]
     Class {
@@ -288,6 +304,12 @@ where
 }
 
 /// Reads lines and checks their chain.
+/// The lines of a log after the one that names its rule, in order, as long as they form a chain.
+pub fn bodies<R: Rule>(log: impl BufRead) -> impl Iterator<Item = Result<BodyOf<R>, ReplayError>> {
+    let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
+    std::iter::from_fn(move || lines.next::<BodyOf<R>>().transpose()).skip(1)
+}
+
 struct Lines<L> {
     log: L,
     number: u64,
@@ -341,6 +363,16 @@ where
     fn line(&mut self, line: u64, body: BodyOf<R>) -> Result<(), ReplayError> {
         match body {
             Body::Opened { .. } | Body::Composed { .. } => Err(ReplayError::NotOpened { line }),
+            Body::Resumed { validator, book, state } => {
+                let state = serde_json::from_value(state)
+                    .map_err(|source| ReplayError::Malformed { line, source })?;
+                let resumed = Examiner::resumed(self.rule, *book, state);
+                match self.examiners.insert(validator, resumed) {
+                    // Whoever has said something already has a book.
+                    Some(_) => Err(ReplayError::Resumed { line }),
+                    None => Ok(()),
+                }
+            }
             Body::Round { beacon, subject, draw, measured } => {
                 self.round(line, &beacon, &subject, &draw, &measured)
             }

@@ -8,9 +8,13 @@ use crate::digest::Digest;
 use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
 
 /// The manifest in a rule's folder.
-const MANIFEST: &str = "rule.toml";
+pub const MANIFEST: &str = "rule.toml";
 /// The rule's own code, where it has some.
-const SOURCE: &str = "rule.star";
+pub const SOURCE: &str = "rule.star";
+/// The owner's [`Signature`](crate::publication::Signature), where the rule is published.
+pub const SIGNATURE: &str = "rule.sig";
+/// What else may lie in a rule's folder, and is no part of its digest.
+pub const BESIDE: [&str; 3] = ["README.md", CASES, CAST];
 /// Programs of the actors it is played against.
 const CAST: &str = "cast.star";
 /// Golden cases.
@@ -189,12 +193,22 @@ impl Package {
     /// The rule in a folder.
     pub fn open(folder: &Path) -> Result<Self, PackageError> {
         let path = folder.join(MANIFEST);
-        let manifest = parse(&read(&path, MANIFEST_MAX)?, &path)?;
-        let source = match manifest.code {
-            Code::Native(_) | Code::Compose(_) => None,
-            Code::Starlark => Some(read(&folder.join(SOURCE), SOURCE_MAX)?),
-        };
-        Ok(Self { manifest, source })
+        let mut package = Self::of_manifest(&read(&path, MANIFEST_MAX)?, &path)?;
+        if package.has_source() {
+            package.source = Some(read(&folder.join(SOURCE), SOURCE_MAX)?);
+        }
+        Ok(package)
+    }
+
+    /// The rule of a `rule.toml` read from `path`, its source still to be read where it
+    /// [has one](Self::has_source).
+    pub fn of_manifest(text: &str, path: &Path) -> Result<Self, PackageError> {
+        Ok(Self { manifest: parse(text, path)?, source: None })
+    }
+
+    /// Whether the rule has code of its own.
+    pub fn has_source(&self) -> bool {
+        matches!(self.manifest.code, Code::Starlark)
     }
 
     /// What validators adopt a rule by: manifest and source, without comments in the manifest and
@@ -228,7 +242,7 @@ fn parse(text: &str, path: &Path) -> Result<Manifest, PackageError> {
 }
 
 /// A plain file of at most `most` bytes of text.
-pub(crate) fn read(path: &Path, most: usize) -> Result<String, PackageError> {
+pub fn read(path: &Path, most: usize) -> Result<String, PackageError> {
     let failed = |source| PackageError::Read { path: path.to_owned(), source };
     if !fs::symlink_metadata(path).map_err(failed)?.is_file() {
         return Err(PackageError::NotPlain { path: path.to_owned() });

@@ -17,6 +17,8 @@ pub struct Config {
     pub wallet: WalletSettings,
     /// The reference model.
     pub model: ModelSettings,
+    /// By which rule.
+    pub rule: RuleSettings,
     /// How miners are examined.
     pub rounds: Rounds,
     /// How weights are sent.
@@ -25,6 +27,22 @@ pub struct Config {
     pub health: HealthSettings,
     /// What is kept on disk.
     pub state: State,
+}
+
+/// `[rule]`: by which rule miners are examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuleSettings {
+    /// A shipped rule's name or a rule's folder: the rule until the owner's is in force.
+    pub source: String,
+    /// Whether to adopt the rule that the subnet's owner publishes.
+    pub follow: bool,
+}
+
+impl Default for RuleSettings {
+    fn default() -> Self {
+        Self { source: "serve".to_owned(), follow: true }
+    }
 }
 
 /// `[rounds]`: how miners are examined.
@@ -94,6 +112,18 @@ impl Settings for Config {
         table.extend(ChainSettings::table());
         table.extend(WalletSettings::table());
         table.extend(ModelSettings::table());
+        table.push(setting(
+            "rule.source",
+            "rule",
+            Kind::Text,
+            "A shipped rule or a rule's folder, until the owner's published rule is in force",
+        ));
+        table.push(setting(
+            "rule.follow",
+            "follow-rule",
+            Kind::Switch,
+            "Adopt the rule that the subnet's owner publishes",
+        ));
         table.extend(rounds_table());
         table.extend(weights_table());
         table.extend(HealthSettings::table());

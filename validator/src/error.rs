@@ -3,8 +3,9 @@
 use chain::{ReadError, SubmitError};
 use chain_metadata::{Hotkey, NetUid};
 use neuron::{Exit, Explain, HealthError, IdentityError, LinkError, ModelError};
-use subnet_rules::serve::ServeError;
+use subnet_rules::package::PackageError;
 
+use crate::exam::ExamError;
 use crate::store::StoreError;
 
 /// Why a validator did not start, or what went wrong on the way.
@@ -23,9 +24,15 @@ pub enum Error {
     /// The reference engine failed.
     #[error("the reference engine failed")]
     Engine(#[from] inference::EngineError),
-    /// The rule does not fit the model.
-    #[error("the rule cannot be used with this model")]
-    Rule(#[from] ServeError),
+    /// The rule's files.
+    #[error("the rule cannot be read")]
+    Package(#[from] PackageError),
+    /// The rule cannot be used here.
+    #[error("miners cannot be asked by this rule")]
+    Rule(#[from] ExamError),
+    /// This program cannot host rules in Starlark.
+    #[error("this program cannot find itself, so it can host no rules")]
+    Host(#[source] std::io::Error),
     /// No health endpoint.
     #[error(transparent)]
     Health(#[from] HealthError),
@@ -64,6 +71,8 @@ impl Explain for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Identity(_)
+            | Self::Package(_)
+            | Self::Rule(_)
             | Self::Model(ModelError::Class { .. })
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. })
@@ -85,6 +94,16 @@ impl Explain for Error {
                  with safetensors, or a .gguf file; HF_ENDPOINT names another hub"
                     .into()
             }
+            Self::Package(_) => {
+                "--rule takes the name of a shipped rule (`ganglion rules list`) or a folder".into()
+            }
+            Self::Rule(ExamError::OtherModel { named, .. }) => {
+                format!("--model names the model that the rule is for: {named}")
+            }
+            Self::Rule(ExamError::NoModel) => {
+                "`ganglion rules calibrate FOLDER --model MODEL` names one".into()
+            }
+            Self::Rule(_) => "`ganglion rules check` says more".into(),
             Self::Health(_) => "--health-port takes another port, 0 any free one".into(),
             Self::Store(StoreError::Locked { .. }) => {
                 "one validator acts for a hotkey; stop the other one first".into()

@@ -8,6 +8,7 @@ use scoring::book::Book;
 use scoring::evidence::Evidence;
 use serde::{Deserialize, Serialize};
 use subnet_rules::serve::Fault;
+use subnet_rules::star::Memory;
 
 use crate::store::{Store, StoreError, encode};
 
@@ -43,13 +44,21 @@ pub struct Exchange {
     pub findings: Vec<(String, Evidence)>,
 }
 
+impl Exchange {
+    /// One that nothing is scored by, through no fault of the miner.
+    pub(crate) fn not_measured(hotkey: Hotkey, counter: u64, request: String) -> Self {
+        let (outcome, findings) = (Outcome::NotMeasured, Vec::new());
+        Self { hotkey, counter, request, outcome, findings }
+    }
+}
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// An answer that could be judged.
     Answered {
-        /// Digest of its token ids, in hex.
+        /// Digest of its token ids, in hex; of its text where the rule judges texts.
         tokens: String,
         /// Microseconds to its last byte, by our clock.
         total_us: u64,
@@ -69,9 +78,18 @@ pub struct Ledgerbook {
     pub begun: u64,
     /// Standings by hotkey.
     pub book: Book,
+    /// What the rule remembers, where it does.
+    #[serde(default)]
+    pub memory: Memory,
 }
 
 impl Store {
+    /// The digest of the rule that the book was last written under.
+    pub fn last_rule(&self) -> Result<Option<String>, StoreError> {
+        let stored = self.rows::<Ledgerbook>(BOOK, "SELECT id, body, sum FROM book", [])?.pop();
+        Ok(stored.map(|(_, stored)| stored.rule))
+    }
+
     /// The book written under `rule`, or an empty one.
     pub fn book(&self, rule: &str) -> Result<Ledgerbook, StoreError> {
         let stored = self.rows::<Ledgerbook>(BOOK, "SELECT id, body, sum FROM book", [])?.pop();

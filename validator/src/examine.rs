@@ -10,22 +10,24 @@ use scoring::evidence::Evidence;
 use serde::Serialize;
 use sp_crypto_hashing::blake2_256;
 use subnet_rules::prf::Beacon;
-use subnet_rules::rule::{Measured, Rule as _, Subject};
-use subnet_rules::serve::{Fault, Measurement, Serve, ServeDraw, Task};
-use wire::generate::{self, GenerateRequest};
+use subnet_rules::rule::{Draw, Measured, Rule as _};
+use subnet_rules::serve::{Fault, Measurement, Serve, ServeDraw};
+use subnet_rules::star::{Draws, Memory, Reply, Star};
+use wire::generate;
 use wire::{AnswerError, Client, Endpoint, Question};
 
 use crate::audit;
 use crate::evidence::{Exchange, KEPT_EPOCHS, Outcome, Round};
-use crate::measure::measure;
+use crate::exam::{Exam, Task, star_judge};
+use crate::measure::{measure, read_text};
 
 /// Answers measured at a time: enough to fill a batch of the reference engine.
 const MEASURED_TOGETHER: usize = 8;
 
 /// All that a round needs beside its plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Examiner {
-    pub(crate) rule: Serve,
+    pub(crate) rule: Arc<Exam>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) client: Client,
     pub(crate) netuid: NetUid,
@@ -43,6 +45,16 @@ pub(crate) struct Plan {
     pub(crate) block_hash: [u8; 32],
     pub(crate) panel: Vec<(Hotkey, Option<AxonInfo>)>,
     pub(crate) tasks: usize,
+    /// What the rule remembers.
+    pub(crate) memory: Memory,
+}
+
+/// What came of a round.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) round: Round,
+    /// What the rule remembers now.
+    pub(crate) memory: Memory,
 }
 
 /// A question on its way.
@@ -50,36 +62,56 @@ pub(crate) struct Plan {
 struct Asked {
     hotkey: Hotkey,
     counter: u64,
-    draw: ServeDraw,
+    task: Task,
+    /// The request's bytes; empty where the rule drew no question.
     body: Vec<u8>,
     endpoint: Option<Endpoint>,
 }
 
+type Answered = Option<Result<wire::Answer, AnswerError>>;
+
 impl Examiner {
     /// The rule's digest, in hex.
     pub(crate) fn rule_digest(&self) -> String {
-        self.rule.manifest().digest().to_string()
+        self.rule.digest().to_string()
     }
 
     /// Runs a round to its end.
-    pub(crate) async fn round(&self, plan: Plan) -> Round {
-        let asked = self.draw(&plan);
+    pub(crate) async fn round(self, plan: Plan) -> Finished {
+        let asked = self.draw(&plan).await;
         let answers = self.ask(&asked).await;
-        let exchanges = stream::iter(asked.into_iter().zip(answers))
-            .map(|(asked, answer)| self.examine(&plan, asked, answer))
-            .buffered(MEASURED_TOGETHER)
-            .collect()
-            .await;
+        let pairs = asked.into_iter().zip(answers);
+        let (exchanges, memory) = match &*self.rule {
+            Exam::Serve(rule) => {
+                let exchanges = stream::iter(pairs)
+                    .map(|(asked, answer)| self.examine(rule, &plan, asked, answer))
+                    .buffered(MEASURED_TOGETHER)
+                    .collect()
+                    .await;
+                (exchanges, plan.memory.clone())
+            }
+            Exam::Star(_) => self.examine_texts(pairs.collect(), plan.memory.clone()).await,
+        };
         if let Some(dir) = &self.audit {
             let oldest = plan.epoch.saturating_sub(KEPT_EPOCHS);
             if let Err(error) = audit::expire(dir, oldest) {
                 tracing::warn!(%error, dir = %dir.display(), "old audited answers are not removed");
             }
         }
-        Round { epoch: plan.epoch, block: plan.block, exchanges }
+        Finished { round: Round { epoch: plan.epoch, block: plan.block, exchanges }, memory }
     }
 
-    fn draw(&self, plan: &Plan) -> Vec<Asked> {
+    /// Draws off the async threads: a rule in Starlark answers from another process.
+    async fn draw(&self, plan: &Plan) -> Vec<Asked> {
+        let (examiner, plan) = (self.clone(), plan.clone());
+        let drawing = tokio::task::spawn_blocking(move || examiner.draw_all(&plan));
+        drawing.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "no tasks were drawn");
+            Vec::new()
+        })
+    }
+
+    fn draw_all(&self, plan: &Plan) -> Vec<Asked> {
         let of_miner = |(hotkey, axon): &(Hotkey, Option<AxonInfo>)| {
             let (hotkey, axon) = (*hotkey, *axon);
             (0..plan.tasks as u64).map(move |counter| self.draw_one(plan, hotkey, axon, counter))
@@ -91,23 +123,29 @@ impl Examiner {
         let beacon = Beacon {
             block_hash: plan.block_hash,
             netuid: self.netuid.0,
-            rule: self.rule.manifest().digest(),
+            rule: self.rule.digest(),
             epoch: plan.epoch,
             validator: *self.hotkey.as_bytes(),
             miner: *hotkey.as_bytes(),
             counter,
         };
-        let draw = self.rule.draw(&mut beacon.prf(), &Subject::Miner(hotkey), &());
-        let endpoint = axon.map(|axon| {
+        let task = self.rule.draw(&mut beacon.prf(), hotkey, &plan.memory);
+        let body = match task.request(self.audit.is_some()) {
+            Ok(request) => serialise(&request),
+            Err(why) => {
+                tracing::error!(%why, "the rule drew no question: nobody is asked");
+                Vec::new()
+            }
+        };
+        let endpoint = axon.filter(|_| !body.is_empty()).map(|axon| {
             let place = axon.dial();
             Endpoint { ip: place.ip(), port: place.port(), hotkey }
         });
-        let body = body(&draw.public, self.audit.is_some());
-        Asked { hotkey, counter, draw, body, endpoint }
+        Asked { hotkey, counter, task, body, endpoint }
     }
 
     /// One result for each question, in order; those without an endpoint are not asked.
-    async fn ask(&self, asked: &[Asked]) -> Vec<Option<Result<wire::Answer, AnswerError>>> {
+    async fn ask(&self, asked: &[Asked]) -> Vec<Answered> {
         let questions: Vec<Question> = asked
             .iter()
             .filter_map(|asked| {
@@ -125,13 +163,12 @@ impl Examiner {
             .collect()
     }
 
-    async fn examine(
-        &self,
-        plan: &Plan,
-        asked: Asked,
-        answer: Option<Result<wire::Answer, AnswerError>>,
-    ) -> Exchange {
-        let Asked { hotkey, counter, draw, body, .. } = asked;
+    async fn examine(&self, rule: &Serve, plan: &Plan, asked: Asked, answer: Answered) -> Exchange {
+        let Asked { hotkey, counter, task, body, .. } = asked;
+        let request = hex::encode(blake2_256(&body));
+        let Task::Serve(draw) = task else {
+            return Exchange::not_measured(hotkey, counter, request);
+        };
         if let (Some(dir), Some(Ok(answer))) = (&self.audit, &answer) {
             let name = audit::file(plan.epoch, plan.block, &hotkey, counter);
             let kept = audit::keep(&dir.join(name), &self.engine, &draw.public, &hotkey, answer);
@@ -143,46 +180,97 @@ impl Examiner {
             None => Ok(Measurement::Unanswered(Fault::Unreachable)),
             Some(answer) => measure(&self.engine, &draw, answer).await,
         };
-        let request = hex::encode(blake2_256(&body));
-        let (outcome, findings) = match measured {
+        match measured {
             Ok(measurement) => {
                 let outcome = outcome(&measurement);
-                (outcome, self.judge(hotkey, &draw, measurement))
+                let findings = judge(rule, hotkey, &draw, measurement);
+                Exchange { hotkey, counter, request, outcome, findings }
             }
             Err(error) => {
                 tracing::error!(%error, "the reference engine failed: an answer is not scored");
-                (Outcome::NotMeasured, Vec::new())
+                Exchange::not_measured(hotkey, counter, request)
             }
-        };
-        Exchange { hotkey, counter, request, outcome, findings }
+        }
     }
 
-    fn judge(
+    /// Judges texts one after the other, as the rule may learn from each, off the async threads.
+    async fn examine_texts(
         &self,
-        hotkey: Hotkey,
-        draw: &ServeDraw,
-        measurement: Measurement,
-    ) -> Vec<(String, Evidence)> {
-        match self.rule.judge(draw, &[Measured { hotkey, measurement }], &()) {
-            Ok(findings) => findings.into_iter().map(|f| (f.track, f.evidence)).collect(),
-            Err(error) => {
-                tracing::error!(%error, "an answer is not scored");
-                Vec::new()
+        answers: Vec<(Asked, Answered)>,
+        memory: Memory,
+    ) -> (Vec<Exchange>, Memory) {
+        let (rule, before) = (Arc::clone(&self.rule), memory.clone());
+        let judging = tokio::task::spawn_blocking(move || {
+            let mut memory = memory;
+            let mut exchanges = Vec::with_capacity(answers.len());
+            for (asked, answer) in answers {
+                let (exchange, learned) = examine_text(&rule, asked, answer, memory);
+                exchanges.push(exchange);
+                memory = learned;
             }
+            (exchanges, memory)
+        });
+        judging.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a round is not judged");
+            (Vec::new(), before)
+        })
+    }
+}
+
+fn examine_text(rule: &Exam, asked: Asked, answer: Answered, memory: Memory) -> (Exchange, Memory) {
+    let Asked { hotkey, counter, task, body, .. } = asked;
+    let request = hex::encode(blake2_256(&body));
+    match (rule, task) {
+        (Exam::Star(rule), Task::Star(draw))
+            if !matches!(draw.secret, Draws::Failed(_)) && !body.is_empty() =>
+        {
+            let reply = answer.map_or(Reply::Unanswered(Fault::Unreachable), read_text);
+            let outcome = outcome_of_text(&reply);
+            let (findings, memory) = judge_text(rule, &draw, hotkey, reply, memory);
+            (Exchange { hotkey, counter, request, outcome, findings }, memory)
+        }
+        _ => (Exchange::not_measured(hotkey, counter, request), memory),
+    }
+}
+
+fn judge_text(
+    rule: &Star,
+    draw: &Draw<serde_json::Value, Draws>,
+    hotkey: Hotkey,
+    reply: Reply,
+    memory: Memory,
+) -> (Vec<(String, Evidence)>, Memory) {
+    let (judged, memory) = star_judge(rule, draw, hotkey, reply, memory);
+    let findings = judged.unwrap_or_else(|error| {
+        tracing::error!(%error, "an answer is not scored");
+        Vec::new()
+    });
+    (findings, memory)
+}
+
+fn judge(
+    rule: &Serve,
+    hotkey: Hotkey,
+    draw: &ServeDraw,
+    measurement: Measurement,
+) -> Vec<(String, Evidence)> {
+    match rule.judge(draw, &[Measured { hotkey, measurement }], &()) {
+        Ok(findings) => findings.into_iter().map(|f| (f.track, f.evidence)).collect(),
+        Err(error) => {
+            tracing::error!(%error, "an answer is not scored");
+            Vec::new()
         }
     }
 }
 
-/// The request's bytes. A task is made of text and numbers, so it always serialises.
-fn body(task: &Task, evidence: bool) -> Vec<u8> {
-    serialise(&GenerateRequest {
-        model: Some(task.model.clone()),
-        prompt: task.prompt.clone(),
-        max_tokens: task.max_tokens,
-        temperature: task.temperature,
-        seed: task.seed,
-        evidence,
-    })
+fn outcome_of_text(reply: &Reply) -> Outcome {
+    match reply {
+        Reply::Unanswered(fault) => Outcome::Unanswered(*fault),
+        Reply::Answered { text, total_us } => {
+            let tokens = hex::encode(blake2_256(text.as_bytes()));
+            Outcome::Answered { tokens, total_us: *total_us }
+        }
+    }
 }
 
 fn serialise(value: &impl Serialize) -> Vec<u8> {

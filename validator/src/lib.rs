@@ -11,6 +11,7 @@
 //! ([`store`]). State belongs to hotkeys; a uid appears only where the chain wants one. Prompts and
 //! answers are not kept, only their digests.
 
+mod adoption;
 mod audit;
 pub mod calibration;
 pub mod cli;
@@ -18,19 +19,26 @@ mod config;
 mod courier;
 mod error;
 mod evidence;
+mod exam;
 mod examine;
 pub mod journal;
+pub mod library;
 pub mod loss;
 mod measure;
 pub mod panel;
+pub mod remeasure;
 mod run;
 pub mod schedule;
 mod status;
 pub mod store;
 pub mod watch;
 
-pub use config::{Config, Rounds, State, WeightSettings};
+/// Arguments with which this program hosts rules in Starlark.
+pub const HOST: [&str; 2] = ["rules", "host"];
+
+pub use config::{Config, Rounds, RuleSettings, State, WeightSettings};
 pub use error::Error;
 pub use evidence::{Exchange, Outcome, Round};
+pub use exam::{ExamError, askable, names_model};
 pub use run::{Parts, run, run_with};
 pub use status::{MinerStatus, Status};

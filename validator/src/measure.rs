@@ -8,6 +8,7 @@ use std::time::Duration;
 use inference::{Engine, EngineError, Job, Prompt, Sampling, TokenCheck};
 use scoring::evidence::Claimed;
 use subnet_rules::serve::{Answer, Fault, Measurement, Secret, ServeDraw, Task, TokenMeasure};
+use subnet_rules::star::Reply;
 use wire::generate::GenerateReply;
 use wire::{AnswerError, Timing};
 
@@ -30,6 +31,15 @@ pub(crate) async fn measure(
     match answer.message::<GenerateReply>() {
         Ok(reply) => read(engine, draw, reply, answer.timing).await,
         Err(error) => Ok(Measurement::Unanswered(fault(&error))),
+    }
+}
+
+/// A reply of which the text is judged: all of it is the miner's, and nothing of it is believed.
+pub(crate) fn read_text(answer: Result<wire::Answer, AnswerError>) -> Reply {
+    let read = answer.and_then(|answer| Ok((answer.message::<GenerateReply>()?, answer.timing)));
+    match read {
+        Ok((reply, timing)) => Reply::Answered { text: reply.text, total_us: micros(timing.total) },
+        Err(error) => Reply::Unanswered(fault(&error)),
     }
 }
 
@@ -77,7 +87,7 @@ async fn read(
 }
 
 /// `None` where the ids are none of the model's, or too many for it.
-async fn rescore(
+pub(crate) async fn rescore(
     engine: &Engine,
     task: &Task,
     ids: &[u32],
@@ -92,7 +102,7 @@ async fn rescore(
 }
 
 /// What the reference writes on the same task.
-async fn write(engine: &Engine, task: &Task) -> Result<String, EngineError> {
+pub(crate) async fn write(engine: &Engine, task: &Task) -> Result<String, EngineError> {
     let job = Job::new(Prompt::Text(task.prompt.clone()), task.max_tokens, sampling(task));
     Ok(queued(|| engine.generate(job.clone())).await?.text)
 }
@@ -117,7 +127,7 @@ where
     work().await
 }
 
-fn token_measure(check: &TokenCheck) -> TokenMeasure {
+pub(crate) fn token_measure(check: &TokenCheck) -> TokenMeasure {
     TokenMeasure::new(check.entropy_nat, check.margin, check.matches())
 }
 

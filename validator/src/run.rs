@@ -11,19 +11,24 @@ use chain::{Chain, Heads, Keypair};
 use chain_metadata::{MechId, Weights};
 use inference::{Engine, EngineOptions};
 use neuron::{Health, Shutdown, expand};
-use subnet_rules::rule::Rule as _;
-use subnet_rules::serve::{Calibration, Serve};
+use subnet_rules::digest::Digest;
+use subnet_rules::package::Package;
+use subnet_rules::serve::Calibration;
+use subnet_rules::star::Program;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Client, Network};
 
+use crate::adoption::Adoption;
 use crate::courier::{Courier, Delivery};
-use crate::evidence::{Ledgerbook, Round};
-use crate::examine::{Examiner, Plan};
+use crate::evidence::Ledgerbook;
+use crate::exam::{Exam, names_model};
+use crate::examine::{Examiner, Finished, Plan};
+use crate::library::{Shelf, published};
 use crate::schedule::{Decision, decide};
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
-use crate::{Config, Error, Status, calibration};
+use crate::{Config, Error, HOST, Status, calibration};
 
 use standing::Standings;
 use view::View;
@@ -39,6 +44,8 @@ pub struct Parts {
     pub engine: Option<Arc<Engine>>,
     /// The rule's calibration on that model, where it is known already.
     pub calibration: Option<Calibration>,
+    /// Hosts rules in Starlark; this program where there is none.
+    pub host: Option<Program>,
     /// Where the validator says how it fares, at every head.
     pub status: Option<watch::Sender<Status>>,
 }
@@ -63,7 +70,9 @@ struct Validator {
     chain: Chain,
     keypair: Keypair,
     health: Health,
-    examiner: Arc<Examiner>,
+    examiner: Examiner,
+    host: Program,
+    adoption: Adoption,
     store: Store,
     book: Ledgerbook,
     standings: Standings,
@@ -73,7 +82,7 @@ struct Validator {
     /// The newest head acted on.
     seen: u64,
     /// The round under way.
-    rounds: JoinSet<Round>,
+    rounds: JoinSet<Finished>,
     /// The submission under way.
     deliveries: JoinSet<Delivery>,
     /// Serves metrics and health; ends with the validator.
@@ -112,20 +121,29 @@ impl Validator {
             let options = EngineOptions { kv_tokens: KV_TOKENS, ..EngineOptions::default() };
             Arc::new(Engine::open(model, options)?)
         };
-        let calibration = match parts.calibration {
-            Some(calibration) => calibration,
-            None => calibration::of(&engine, &dir).await?,
+        let host = match parts.host {
+            Some(host) => host,
+            None => Program::this(&HOST).map_err(Error::Host)?,
         };
-        let rule = Serve::shipped(&engine.model_id().to_string(), &calibration)?;
+        let shelf = Shelf::new(&dir);
+        let ours = engine.model_id().to_string();
+        let rule = match adopted(&config, &store, &shelf)? {
+            // It was in force when this validator ended.
+            Some(package) => Exam::of_package(&package, &ours, &host)?,
+            None => configured(&config, &engine, parts.calibration, &host).await?,
+        };
+        let network = if local { Network::Local } else { Network::Public };
         let limits = wire::client::Limits {
             deadline: Duration::from_millis(config.rounds.timeout_ms),
-            network: if local { Network::Local } else { Network::Public },
+            network,
             ..wire::client::Limits::default()
         };
         let client = Client::new(keypair.pair().clone(), limits)?;
         let concurrency = config.rounds.concurrency;
         let audit = config.state.audit.as_deref().map(expand);
+        let rule = Arc::new(rule);
         let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency, audit };
+        let adoption = Adoption::new(config.rule.follow, network, shelf);
         let book = store.book(&examiner.rule_digest())?;
         let known = book.book.hotkeys().count();
         tracing::info!(%hotkey, rule = %examiner.rule_digest(), known, "examining");
@@ -136,7 +154,9 @@ impl Validator {
             chain,
             keypair,
             health,
-            examiner: Arc::new(examiner),
+            examiner,
+            host,
+            adoption,
             store,
             book,
             standings: Standings::default(),
@@ -160,7 +180,7 @@ impl Validator {
                     Err(error) => Err(error.into()),
                 },
                 Some(round) = self.rounds.join_next() => {
-                    round.map_err(Error::from).and_then(|round| self.book_in(&round))
+                    round.map_err(Error::from).and_then(|done| self.book_in(done))
                 }
                 Some(delivery) = self.deliveries.join_next() => {
                     delivery.map_err(Error::from).and_then(|delivery| self.delivered(delivery))
@@ -180,8 +200,9 @@ impl Validator {
         let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
         self.standings.note_epoch(&view);
         self.follow_commits(&view).await?;
+        self.follow_rule(&view).await?;
         self.examine(&view)?;
-        let weights = standing::weights(&view, &self.examiner.rule, &self.book.book);
+        let weights = standing::weights(&view, self.examiner.rule.manifest(), &self.book.book);
         let ledger = self.store.ledger(view.epoch())?;
         let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
         let decision = self.preflight(&view, weights.as_ref(), decision).await?;
@@ -193,6 +214,48 @@ impl Validator {
         }
     }
 
+    /// Adopts the owner's rule once an epoch begins after it was published, between two rounds. The
+    /// old rule has paid for its epoch by then; the new one begins with an empty book.
+    async fn follow_rule(&mut self, view: &View) -> Result<(), Error> {
+        let (netuid, owner) = (self.config.chain.netuid(), view.metagraph.owner_hotkey);
+        let seen = published(&self.chain, netuid, owner, Some(view.head.hash)).await?;
+        let in_force = self.examiner.rule.digest();
+        self.adoption.see(seen, in_force, view.head.number);
+        if self.rounds.is_empty()
+            && let Some(package) = self.adoption.due(in_force, &view.clock).cloned()
+        {
+            match Exam::of_package(
+                &package,
+                &self.examiner.engine.model_id().to_string(),
+                &self.host,
+            ) {
+                Ok(rule) => self.adopt(rule)?,
+                Err(error) => self.adoption.refuse(&error),
+            }
+        }
+        let metrics = &self.health.metrics;
+        let in_force = self.examiner.rule.digest();
+        let differs = self.adoption.differs(in_force, &view.clock);
+        metrics.set("ganglion_validator_rule_differs", &[], f64::from(u8::from(differs.is_some())));
+        match differs {
+            Some(why) => self.health.readiness.object("rule", why),
+            None => self.health.readiness.clear("rule"),
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, rule: Exam) -> Result<(), Error> {
+        let (name, version) = (rule.manifest().name.clone(), rule.manifest().version);
+        self.examiner.rule = Arc::new(rule);
+        let digest = self.examiner.rule_digest();
+        let book = self.store.book(&digest)?;
+        self.store.keep(&book, None)?;
+        self.book = book;
+        self.health.metrics.count("ganglion_validator_rules_adopted_total", &[], 1);
+        tracing::info!(%name, version, rule = %digest, "the owner's rule is in force");
+        Ok(())
+    }
+
     /// Begins a round when it is time and none is under way. That it began is on disk before the
     /// first question goes out.
     fn examine(&mut self, view: &View) -> Result<(), Error> {
@@ -201,7 +264,8 @@ impl Validator {
             return Ok(());
         }
         let rounds = &self.config.rounds;
-        let panel = standing::panel(view, &self.examiner.rule, &self.book.book, rounds.panel);
+        let panel =
+            standing::panel(view, self.examiner.rule.manifest(), &self.book.book, rounds.panel);
         if panel.is_empty() {
             return Ok(());
         }
@@ -214,25 +278,29 @@ impl Validator {
             block_hash: view.head.hash,
             panel,
             tasks: rounds.tasks,
+            memory: self.book.memory.clone(),
         };
-        let examiner = Arc::clone(&self.examiner);
+        let examiner = self.examiner.clone();
         self.rounds.spawn(async move { examiner.round(plan).await });
         Ok(())
     }
 
     /// Takes a round into the book, once it is on disk.
-    fn book_in(&mut self, round: &Round) -> Result<(), Error> {
+    fn book_in(&mut self, Finished { round, memory }: Finished) -> Result<(), Error> {
         let tracks = &self.examiner.rule.manifest().tracks;
-        let mut book = self.book.clone();
+        let mut book = Ledgerbook { memory, ..self.book.clone() };
+        if let Some(why) = &book.memory.failed {
+            tracing::error!(%why, "the rule could not learn: nothing is judged by it any more");
+        }
         for exchange in &round.exchanges {
             let taken = book.book.record(tracks, exchange.hotkey, round.epoch, &exchange.findings);
             if let Err(error) = taken {
                 tracing::error!(%error, "evidence does not fit the rule and is left out");
             }
         }
-        self.store.keep(&book, Some(round))?;
+        self.store.keep(&book, Some(&round))?;
         self.book = book;
-        self.standings.count(round, &self.health.metrics);
+        self.standings.count(&round, &self.health.metrics);
         Ok(())
     }
 
@@ -251,7 +319,9 @@ impl Validator {
         metrics.set("ganglion_validator_head", &[], view.head.number as f64);
         if let Some(status) = &self.status {
             let now = self.standings.status(view, &self.examiner, &self.book.book, weights);
-            status.send_replace(Status { decision: decision.to_string(), ..now });
+            let rule_differs = self.adoption.differs(self.examiner.rule.digest(), &view.clock);
+            let decision = decision.to_string();
+            status.send_replace(Status { rule_differs, decision, ..now });
         }
     }
 
@@ -266,6 +336,32 @@ impl Validator {
             }
         }
     }
+}
+
+/// The owner's rule by which the book was last written, where it is still followed and kept.
+fn adopted(config: &Config, store: &Store, shelf: &Shelf) -> Result<Option<Package>, Error> {
+    let last = if config.rule.follow { store.last_rule()? } else { None };
+    Ok(last.and_then(|digest| shelf.get(&digest.parse::<Digest>().ok()?)))
+}
+
+/// The rule of the settings. One of `serve` that names no model is for the model that is here.
+async fn configured(
+    config: &Config,
+    engine: &Engine,
+    calibration: Option<Calibration>,
+    host: &Program,
+) -> Result<Exam, Error> {
+    let package = Package::find(&config.rule.source)?;
+    let ours = engine.model_id().to_string();
+    let serve = Package::shipped("serve")?.manifest.code;
+    if package.manifest.code != serve || names_model(&package.manifest) {
+        return Ok(Exam::of_package(&package, &ours, host)?);
+    }
+    let calibration = match calibration {
+        Some(calibration) => calibration,
+        None => calibration::of(engine, &expand(&config.state.dir)).await?,
+    };
+    Ok(Exam::of_model(&package, &ours, &calibration)?)
 }
 
 /// Waits until there is a new finalized head. Which one is asked for afterwards, as several may

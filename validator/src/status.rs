@@ -12,6 +12,10 @@ pub struct Status {
     pub uid: Option<Uid>,
     /// The rule it judges by: name and version.
     pub rule: String,
+    /// Its digest, in hex.
+    pub rule_digest: String,
+    /// Why it is another than the one the owner has published, if it is.
+    pub rule_differs: Option<String>,
     /// Finalized head.
     pub block: u64,
     /// The subnet's epoch.
@@ -66,6 +70,8 @@ impl Status {
             hotkey,
             uid: None,
             rule: String::new(),
+            rule_digest: String::new(),
+            rule_differs: None,
             block: 0,
             epoch: 0,
             next_epoch_block: 0,

@@ -111,6 +111,7 @@ impl Cast {
                 dir: stage.state(&player.name),
                 audit: args.audit.as_ref().map(|dir| dir.join(&player.name)),
             },
+            rule: validator::RuleSettings::default(),
             rounds: validator::Rounds {
                 every_blocks: ROUND_EVERY_BLOCKS,
                 tasks: tasks(calibration.wording),
@@ -123,6 +124,7 @@ impl Cast {
         let parts = validator::Parts {
             engine: Some(engine.clone()),
             calibration: Some(calibration.clone()),
+            host: None,
             status: Some(sender),
         };
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());

@@ -8,8 +8,7 @@ use neuron::Metrics;
 use scoring::book::{Assessment, Book};
 use scoring::estimators::Verdict;
 use scoring::weigh::{Payee, shares, weigh};
-use subnet_rules::rule::Rule as _;
-use subnet_rules::serve::{Serve, track};
+use subnet_rules::manifest::Manifest;
 
 use super::view::View;
 use crate::evidence::{Outcome, Round};
@@ -87,13 +86,15 @@ impl Standings {
         book: &Book,
         weights: Option<&Weights>,
     ) -> Status {
-        let (rule, manifest) = (&examiner.rule, examiner.rule.manifest());
+        let manifest = examiner.rule.manifest();
         let me = view.me();
-        let miner = |neuron: &Neuron| self.miner(view, rule, book, weights, neuron);
+        let miner = |neuron: &Neuron| self.miner(view, manifest, book, weights, neuron);
         Status {
             hotkey: view.hotkey,
             uid: me.map(|me| me.uid),
             rule: format!("{} v{}", manifest.name, manifest.version),
+            rule_digest: examiner.rule_digest(),
+            rule_differs: None,
             block: view.head.number,
             epoch: view.epoch(),
             next_epoch_block: view.epoch_end(),
@@ -110,7 +111,7 @@ impl Standings {
     fn miner(
         &self,
         view: &View,
-        rule: &Serve,
+        rule: &Manifest,
         book: &Book,
         weights: Option<&Weights>,
         neuron: &Neuron,
@@ -135,7 +136,7 @@ impl Standings {
 /// Whom to ask in a round.
 pub(super) fn panel(
     view: &View,
-    rule: &Serve,
+    rule: &Manifest,
     book: &Book,
     size: usize,
 ) -> Vec<(Hotkey, Option<AxonInfo>)> {
@@ -155,7 +156,7 @@ pub(super) fn panel(
 
 /// The weights that the evidence earns; `None` where there is none, or where it does not make
 /// valid weights.
-pub(super) fn weights(view: &View, rule: &Serve, book: &Book) -> Option<Weights> {
+pub(super) fn weights(view: &View, rule: &Manifest, book: &Book) -> Option<Weights> {
     let payees: Vec<Payee> = miners(view, book)
         .filter(|neuron| book.standing(&neuron.hotkey).is_some())
         .map(|neuron| Payee {
@@ -164,7 +165,7 @@ pub(super) fn weights(view: &View, rule: &Serve, book: &Book) -> Option<Weights>
             worth: assess(view, rule, book, &neuron.hotkey).score(),
         })
         .collect();
-    let pay = &rule.manifest().pay;
+    let pay = &rule.pay;
     let burn_uid = view.metagraph.uid_of(&view.metagraph.owner_hotkey);
     let weighed = shares(&payees, &pay.shape, pay.burn)
         .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
@@ -182,8 +183,8 @@ fn miners<'v>(view: &'v View, book: &'v Book) -> impl Iterator<Item = &'v Neuron
     })
 }
 
-fn assess(view: &View, rule: &Serve, book: &Book, hotkey: &Hotkey) -> Assessment {
-    book.assess(&rule.manifest().tracks, hotkey, view.epoch())
+fn assess(view: &View, rule: &Manifest, book: &Book, hotkey: &Hotkey) -> Assessment {
+    book.assess(&rule.tracks, hotkey, view.epoch())
 }
 
 /// How little is known: 1 where a gate has said nothing or a factor is missing, else the widest
@@ -196,11 +197,15 @@ fn unsure(assessment: &Assessment) -> f64 {
     assessment.factors.values().map(|factor| factor.high - factor.low).fold(0.0, f64::max)
 }
 
+/// What the rule's gates say together: `serve` has one, its identity gate.
 fn identity(assessment: &Assessment) -> &'static str {
-    match assessment.gates.get(track::IDENTITY) {
-        Some(Verdict::Pass) => "pass",
-        Some(Verdict::Fail) => "fail",
-        Some(Verdict::NoEvidence) | None => "no evidence",
+    let gates = &assessment.gates;
+    if gates.values().any(|verdict| *verdict == Verdict::Fail) {
+        "fail"
+    } else if !gates.is_empty() && gates.values().all(|verdict| *verdict == Verdict::Pass) {
+        "pass"
+    } else {
+        "no evidence"
     }
 }
 

@@ -119,6 +119,7 @@ async fn publish(chain: &Chain, path: &str, port: u16) {
 
 fn config(url: String, state: &std::path::Path) -> Config {
     Config {
+        rule: validator::RuleSettings::default(),
         chain: ChainSettings { endpoint: Some(url), netuid: NETUID.0, ..ChainSettings::default() },
         wallet: WalletSettings { hotkey: VALIDATOR.into(), ..WalletSettings::default() },
         model: ModelSettings::default(),

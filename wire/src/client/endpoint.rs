@@ -72,7 +72,15 @@ impl Network {
     /// # Errors
     /// Why not.
     pub fn check(self, endpoint: &Endpoint) -> Result<(), AddressError> {
-        let Endpoint { ip, port, .. } = *endpoint;
+        self.check_socket(endpoint.socket())
+    }
+
+    /// Whether this address is called, whoever may be there.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_socket(self, socket: SocketAddr) -> Result<(), AddressError> {
+        let (ip, port) = (socket.ip(), socket.port());
         if REFUSED_PORTS.contains(&port) {
             return Err(AddressError::Port { port });
         }
