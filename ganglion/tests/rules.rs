@@ -137,6 +137,12 @@ def learn(state, draw, replies):
     }
 }
 
+/// The logs of measurements in a folder.
+fn logs(dir: &Path) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_str().unwrap().ends_with("-log.jsonl")).collect()
+}
+
 /// A validator in this process.
 struct Watching {
     status: watch::Receiver<Status>,
@@ -168,10 +174,10 @@ impl Watching {
     async fn until(&mut self, what: &str, seen: impl Fn(&Status) -> bool) -> Status {
         let mut status = self.status.clone();
         let waited = tokio::time::timeout(PATIENCE, status.wait_for(seen)).await;
-        match waited {
-            Ok(Ok(status)) => status.clone(),
-            Ok(Err(_)) => panic!("{what}: the validator ended: {:?}", self.running.try_join_next()),
-            Err(_) => panic!("{what}: {:?}", self.status.borrow()),
+        match waited.map(|status| status.map(|status| status.clone())) {
+            Ok(Ok(status)) => status,
+            Ok(_) => panic!("{what}: the validator ended: {:?}", self.running.try_join_next()),
+            Err(late) => panic!("{what}: {late}: {:?}", self.status.borrow()),
         }
     }
 
@@ -234,6 +240,23 @@ async fn validators_adopt_what_the_owner_publishes() {
     let begun = validator.status.borrow().rounds;
     validator.until("it asks by it", |now| now.rounds > begun + 2).await;
     validator.stop().await;
+
+    // What was measured replays to the same weights, and measures again to the same numbers.
+    let mut settled = 0;
+    for log in logs(&state.join("audit")) {
+        let log = log.to_str().unwrap();
+        let said = owner.done(&["replay", log]);
+        settled += usize::from(!said.contains(" 0 epochs settled"));
+        if said.starts_with("serve") || said.starts_with("mine") {
+            let said = owner.done(&["remeasure", log, "--model", "tiny", "--json", "--quiet"]);
+            let said: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(said["agrees"], true, "{said}");
+        } else {
+            assert!(said.starts_with("talk"), "{said}");
+            assert_eq!(owner.rules(&["remeasure", log, "--quiet"]).status.code(), Some(2));
+        }
+    }
+    assert!(settled >= 2, "{settled} logs tell of weights");
 
     // It stays adopted, though nobody has the files any more.
     std::fs::remove_dir_all(dir.path().join("mine")).unwrap();

@@ -20,6 +20,8 @@ pub struct Examiner<'r, R: Rule> {
     rule: &'r R,
     book: Book,
     state: R::State,
+    /// The state after the round under way, once something was learned in it.
+    next: Option<R::State>,
 }
 
 /// Why a round changed nothing.
@@ -53,12 +55,12 @@ pub struct Settlement {
 impl<'r, R: Rule> Examiner<'r, R> {
     /// Begins with an empty book.
     pub fn new(rule: &'r R) -> Self {
-        Self { rule, book: Book::default(), state: R::State::default() }
+        Self::resumed(rule, Book::default(), R::State::default())
     }
 
     /// Goes on with a book and a state from before.
     pub fn resumed(rule: &'r R, book: Book, state: R::State) -> Self {
-        Self { rule, book, state }
+        Self { rule, book, state, next: None }
     }
 
     /// The task that a beacon draws for a subject.
@@ -70,7 +72,9 @@ impl<'r, R: Rule> Examiner<'r, R> {
         self.rule.draw(&mut prf, subject, &self.state)
     }
 
-    /// Judges a round and takes it in: all of it or nothing.
+    /// Judges what was measured of a draw and takes it in: all of it or nothing. All draws of a round
+    /// are made and judged in the state at its beginning; what is learned counts from its
+    /// [end](Self::close) on.
     pub fn take(
         &mut self,
         epoch: u64,
@@ -85,9 +89,16 @@ impl<'r, R: Rule> Examiner<'r, R> {
                 .map_err(|source| ExamineError::Book { hotkey, source })?;
         }
         self.book.merge(book);
-        let state = std::mem::take(&mut self.state);
-        self.state = self.rule.learn(state, draw, measured);
+        let next = self.next.take().unwrap_or_else(|| self.state.clone());
+        self.next = Some(self.rule.learn(next, draw, measured));
         Ok(findings)
+    }
+
+    /// Ends a round.
+    pub fn close(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.state = next;
+        }
     }
 
     /// What the miners are worth now, and the weights that follow.

@@ -138,6 +138,14 @@ impl<W: Write> Recorder<W> {
         self.to.write_all(b"\n")
     }
 
+    /// Writes out what is buffered.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+
     /// Digest of the last line, and with it of the whole log.
     pub fn head(&self) -> Digest {
         self.head
@@ -294,8 +302,8 @@ where
         }
         _ => return Err(ReplayError::NotOpened { line: 1 }),
     }
-    let mut again =
-        Again { rule, examiners: BTreeMap::new(), rounds: 0, settled: 0, latest: BTreeMap::new() };
+    let (examiners, blocks, latest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut again = Again { rule, examiners, blocks, rounds: 0, settled: 0, latest };
     while let Some(body) = lines.next::<BodyOf<R>>()? {
         again.line(lines.number, body)?;
     }
@@ -350,6 +358,8 @@ impl<L: BufRead> Lines<L> {
 struct Again<'r, R: Rule> {
     rule: &'r R,
     examiners: BTreeMap<[u8; 32], Examiner<'r, R>>,
+    /// The block of each validator's round under way.
+    blocks: BTreeMap<[u8; 32], [u8; 32]>,
     rounds: u64,
     settled: u64,
     latest: BTreeMap<[u8; 32], (u64, Settlement)>,
@@ -377,8 +387,9 @@ where
                 self.round(line, &beacon, &subject, &draw, &measured)
             }
             Body::Settled { validator, epoch, miners, burn_uid, weights } => {
-                let settled = self
-                    .examiner(validator)
+                let examiner = self.examiner(validator);
+                examiner.close();
+                let settled = examiner
                     .settle(epoch, &miners, burn_uid)
                     .map_err(|source| ReplayError::Settle { line, source })?;
                 self.settled += 1;
@@ -397,7 +408,12 @@ where
         draw: &DrawOf<R>,
         measured: &[MeasuredOf<R>],
     ) -> Result<(), ReplayError> {
+        // Tasks of one block are of one round, in which nothing is learned yet.
+        let closed = self.blocks.insert(beacon.validator, beacon.block_hash);
         let examiner = self.examiner(beacon.validator);
+        if closed.is_some_and(|before| before != beacon.block_hash) {
+            examiner.close();
+        }
         if examiner.draw(beacon, subject) != *draw {
             return Err(ReplayError::OtherDraw { line });
         }

@@ -155,9 +155,9 @@ mod tests {
 
     const OURS: Digest = Digest([1; 32]);
 
-    fn published(digest: [u8; 32], block: u64) -> Option<Published> {
+    fn published(digest: [u8; 32], block: u64) -> Published {
         let publication = Publication::new(Digest(digest), "/nowhere/at/all").unwrap();
-        Some(Published { publication, owner: Hotkey::from_bytes([9; 32]), block })
+        Published { publication, owner: Hotkey::from_bytes([9; 32]), block }
     }
 
     fn clock(last_epoch_block: u64) -> EpochClock {
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rule_is_due_when_an_epoch_began_after_it_was_published() {
-        let one = published([2; 32], 10).unwrap();
+        let one = published([2; 32], 10);
         assert!(!due(&one, &clock(9)) && !due(&one, &clock(10)) && due(&one, &clock(11)));
     }
 
@@ -184,7 +184,7 @@ mod tests {
     async fn nothing_differs_before_the_epoch_is_over_and_something_does_after() {
         let dir = tempfile::tempdir().unwrap();
         let mut adoption = adoption(dir.path(), false);
-        adoption.see(published([2; 32], 10), OURS, 10);
+        adoption.see(Some(published([2; 32], 10)), OURS, 10);
         assert_eq!(adoption.differs(OURS, &clock(5)), None);
         assert!(adoption.differs(OURS, &clock(11)).unwrap().contains("--follow-rule"));
         assert_eq!(adoption.differs(Digest([2; 32]), &clock(11)), None);
@@ -195,18 +195,18 @@ mod tests {
     async fn a_rule_that_cannot_be_had_is_named_and_tried_again_later() {
         let dir = tempfile::tempdir().unwrap();
         let mut adoption = adoption(dir.path(), true);
-        adoption.see(published([2; 32], 10), OURS, 20);
+        adoption.see(Some(published([2; 32], 10)), OURS, 20);
         while adoption.trouble.is_none() {
             tokio::task::yield_now().await;
             adoption.gather();
         }
         assert!(adoption.differs(OURS, &clock(11)).unwrap().contains("/nowhere/at/all"));
         assert!(!adoption.given_up);
-        adoption.see(published([2; 32], 10), OURS, 21);
+        adoption.see(Some(published([2; 32], 10)), OURS, 21);
         assert!(adoption.fetching.is_empty(), "not before its time");
-        adoption.see(published([2; 32], 10), OURS, 25);
+        adoption.see(Some(published([2; 32], 10)), OURS, 25);
         assert!(!adoption.fetching.is_empty());
-        adoption.see(published([3; 32], 26), OURS, 26);
+        adoption.see(Some(published([3; 32], 26)), OURS, 26);
         assert!(adoption.trouble.is_none(), "a new rule begins anew");
     }
 }

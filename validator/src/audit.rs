@@ -48,7 +48,10 @@ pub(crate) fn file(epoch: u64, block: u64, hotkey: &Hotkey, counter: u64) -> Str
     format!("{epoch}-{block}-{hotkey}-{counter}.json")
 }
 
-/// Removes the answers of epochs before `oldest`; files of other names are not ours.
+/// End of the names of logs of measurements: `EPOCH-BLOCK-log.jsonl`.
+pub(crate) const LOG: &str = "-log.jsonl";
+
+/// Removes the answers and logs of epochs before `oldest`; files of other names are not ours.
 pub(crate) fn expire(dir: &Path, oldest: u64) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -66,6 +69,11 @@ pub(crate) fn expire(dir: &Path, oldest: u64) -> std::io::Result<()> {
 
 /// The epoch in a name that [`file`] gave.
 fn epoch_of(name: &str) -> Option<u64> {
+    if let Some(log) = name.strip_suffix(LOG) {
+        let (epoch, block) = log.split_once('-')?;
+        block.parse::<u64>().ok()?;
+        return epoch.parse().ok();
+    }
     let [epoch, block, hotkey, counter] =
         name.strip_suffix(".json")?.split('-').collect::<Vec<_>>().try_into().ok()?;
     let (_, _): (u64, u64) = (block.parse().ok()?, counter.parse().ok()?);
@@ -148,12 +156,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let hotkey = Hotkey::from_bytes([7; 32]);
         let (old, kept) = (file(4, 90, &hotkey, 0), file(5, 99, &hotkey, 1));
-        for name in [&old, &kept, "1-notes.json", "1-2-me-3.json"] {
+        for name in
+            [&old, &kept, "1-notes.json", "1-2-me-3.json", "4-90-log.jsonl", "5-99-log.jsonl"]
+        {
             std::fs::write(dir.path().join(name), "{}").unwrap();
         }
         expire(dir.path(), 5).unwrap();
-        assert!(!dir.path().join(&old).exists());
-        for name in [&kept, "1-notes.json", "1-2-me-3.json"] {
+        for name in [&old, "4-90-log.jsonl"] {
+            assert!(!dir.path().join(name).exists(), "{name}");
+        }
+        for name in [&kept, "1-notes.json", "1-2-me-3.json", "5-99-log.jsonl"] {
             assert!(dir.path().join(name).exists(), "{name}");
         }
         expire(&dir.path().join("none"), 5).unwrap();

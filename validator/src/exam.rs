@@ -3,16 +3,15 @@
 
 use chain_metadata::Hotkey;
 use inference::EngineError;
-use scoring::evidence::Evidence;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use subnet_rules::digest::Digest;
 use subnet_rules::manifest::{Code, Manifest};
 use subnet_rules::package::Package;
 use subnet_rules::prf::Prf;
-use subnet_rules::rule::{Draw, JudgeError, Measured, Rule as _, Subject};
+use subnet_rules::rule::{Draw, Rule as _, Subject};
 use subnet_rules::serve::{Calibration, Serve, ServeDraw, ServeError};
-use subnet_rules::star::{Draws, Limits, Memory, Program, Reply, Star, StarError};
+use subnet_rules::star::{Draws, Limits, Memory, Program, Star, StarError};
 use wire::generate::GenerateRequest;
 
 /// Tokens that a rule in Starlark lets a miner write where it names no number.
@@ -159,24 +158,6 @@ fn asked(public: &Value) -> Result<GenerateRequest, String> {
     });
     GenerateRequest::deserialize(request)
         .map_err(|error| format!("rule.star: `public` is no question to a miner: {error}"))
-}
-
-/// Judges one reply by a rule in Starlark, and has the rule learn of it.
-pub(crate) fn star_judge(
-    rule: &Star,
-    draw: &Draw<Value, Draws>,
-    hotkey: Hotkey,
-    reply: Reply,
-    memory: Memory,
-) -> (Result<Vec<(String, Evidence)>, JudgeError>, Memory) {
-    let measured = [Measured { hotkey, measurement: reply }];
-    match rule.judge(draw, &measured, &memory) {
-        Ok(findings) => {
-            let found = findings.into_iter().map(|one| (one.track, one.evidence)).collect();
-            (Ok(found), rule.learn(memory, draw, &measured))
-        }
-        Err(error) => (Err(error), memory),
-    }
 }
 
 /// Whether validators can ask miners by a rule, as far as its files tell.

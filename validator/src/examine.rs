@@ -9,17 +9,19 @@ use inference::Engine;
 use scoring::evidence::Evidence;
 use serde::Serialize;
 use sp_crypto_hashing::blake2_256;
+use subnet_rules::log::Body;
 use subnet_rules::prf::Beacon;
-use subnet_rules::rule::{Draw, Measured, Rule as _};
-use subnet_rules::serve::{Fault, Measurement, Serve, ServeDraw};
-use subnet_rules::star::{Draws, Memory, Reply, Star};
+use subnet_rules::rule::{Finding, JudgeError, Measured, Rule as _, Subject};
+use subnet_rules::serve::{Fault, Measurement, Serve};
+use subnet_rules::star::{Memory, Reply, Star};
 use wire::generate;
 use wire::{AnswerError, Client, Endpoint, Question};
 
 use crate::audit;
 use crate::evidence::{Exchange, KEPT_EPOCHS, Outcome, Round};
-use crate::exam::{Exam, Task, star_judge};
+use crate::exam::{Exam, Task};
 use crate::measure::{measure, read_text};
+use crate::record::Line;
 
 /// Answers measured at a time: enough to fill a batch of the reference engine.
 const MEASURED_TOGETHER: usize = 8;
@@ -55,6 +57,8 @@ pub(crate) struct Finished {
     pub(crate) round: Round,
     /// What the rule remembers now.
     pub(crate) memory: Memory,
+    /// What was measured and judged, where it is logged.
+    pub(crate) lines: Vec<Line>,
 }
 
 /// A question on its way.
@@ -62,6 +66,7 @@ pub(crate) struct Finished {
 struct Asked {
     hotkey: Hotkey,
     counter: u64,
+    beacon: Beacon,
     task: Task,
     /// The request's bytes; empty where the rule drew no question.
     body: Vec<u8>,
@@ -69,6 +74,9 @@ struct Asked {
 }
 
 type Answered = Option<Result<wire::Answer, AnswerError>>;
+
+/// An exchange, and its line in the log.
+type Examined = (Exchange, Option<Line>);
 
 impl Examiner {
     /// The rule's digest, in hex.
@@ -81,24 +89,26 @@ impl Examiner {
         let asked = self.draw(&plan).await;
         let answers = self.ask(&asked).await;
         let pairs = asked.into_iter().zip(answers);
-        let (exchanges, memory) = match &*self.rule {
+        let (examined, memory): (Vec<_>, _) = match &*self.rule {
             Exam::Serve(rule) => {
-                let exchanges = stream::iter(pairs)
+                let examined = stream::iter(pairs)
                     .map(|(asked, answer)| self.examine(rule, &plan, asked, answer))
                     .buffered(MEASURED_TOGETHER)
                     .collect()
                     .await;
-                (exchanges, plan.memory.clone())
+                (examined, plan.memory.clone())
             }
             Exam::Star(_) => self.examine_texts(pairs.collect(), plan.memory.clone()).await,
         };
+        let (exchanges, lines): (Vec<_>, Vec<_>) = examined.into_iter().unzip();
+        let lines = lines.into_iter().flatten().collect();
         if let Some(dir) = &self.audit {
             let oldest = plan.epoch.saturating_sub(KEPT_EPOCHS);
             if let Err(error) = audit::expire(dir, oldest) {
                 tracing::warn!(%error, dir = %dir.display(), "old audited answers are not removed");
             }
         }
-        Finished { round: Round { epoch: plan.epoch, block: plan.block, exchanges }, memory }
+        Finished { round: Round { epoch: plan.epoch, block: plan.block, exchanges }, memory, lines }
     }
 
     /// Draws off the async threads: a rule in Starlark answers from another process.
@@ -141,7 +151,7 @@ impl Examiner {
             let place = axon.dial();
             Endpoint { ip: place.ip(), port: place.port(), hotkey }
         });
-        Asked { hotkey, counter, task, body, endpoint }
+        Asked { hotkey, counter, beacon, task, body, endpoint }
     }
 
     /// One result for each question, in order; those without an endpoint are not asked.
@@ -163,11 +173,11 @@ impl Examiner {
             .collect()
     }
 
-    async fn examine(&self, rule: &Serve, plan: &Plan, asked: Asked, answer: Answered) -> Exchange {
-        let Asked { hotkey, counter, task, body, .. } = asked;
+    async fn examine(&self, rule: &Serve, plan: &Plan, asked: Asked, answer: Answered) -> Examined {
+        let Asked { hotkey, counter, beacon, task, body, .. } = asked;
         let request = hex::encode(blake2_256(&body));
         let Task::Serve(draw) = task else {
-            return Exchange::not_measured(hotkey, counter, request);
+            return (Exchange::not_measured(hotkey, counter, request), None);
         };
         if let (Some(dir), Some(Ok(answer))) = (&self.audit, &answer) {
             let name = audit::file(plan.epoch, plan.block, &hotkey, counter);
@@ -180,35 +190,42 @@ impl Examiner {
             None => Ok(Measurement::Unanswered(Fault::Unreachable)),
             Some(answer) => measure(&self.engine, &draw, answer).await,
         };
-        match measured {
-            Ok(measurement) => {
-                let outcome = outcome(&measurement);
-                let findings = judge(rule, hotkey, &draw, measurement);
-                Exchange { hotkey, counter, request, outcome, findings }
-            }
+        let measurement = match measured {
+            Ok(measurement) => measurement,
             Err(error) => {
                 tracing::error!(%error, "the reference engine failed: an answer is not scored");
-                Exchange::not_measured(hotkey, counter, request)
+                return (Exchange::not_measured(hotkey, counter, request), None);
             }
-        }
+        };
+        let outcome = outcome(&measurement);
+        let measured = vec![Measured { hotkey, measurement }];
+        let findings = said(rule.judge(&draw, &measured, &()));
+        let judged = self.audit.is_some() && findings.is_some();
+        let line = judged.then(|| {
+            let subject = Subject::Miner(hotkey);
+            Line::Serve(Box::new(Body::Round { beacon, subject, draw, measured }))
+        });
+        let findings = findings.unwrap_or_default();
+        (Exchange { hotkey, counter, request, outcome, findings }, line)
     }
 
-    /// Judges texts one after the other, as the rule may learn from each, off the async threads.
+    /// Judges texts off the async threads, all in the memory at the round's beginning; and what the
+    /// rule remembers after them.
     async fn examine_texts(
         &self,
         answers: Vec<(Asked, Answered)>,
         memory: Memory,
-    ) -> (Vec<Exchange>, Memory) {
-        let (rule, before) = (Arc::clone(&self.rule), memory.clone());
+    ) -> (Vec<Examined>, Memory) {
+        let (rule, before, logged) = (Arc::clone(&self.rule), memory.clone(), self.audit.is_some());
         let judging = tokio::task::spawn_blocking(move || {
-            let mut memory = memory;
-            let mut exchanges = Vec::with_capacity(answers.len());
+            let Exam::Star(rule) = &*rule else { return (Vec::new(), memory) };
+            let mut next = memory.clone();
+            let mut examined = Vec::with_capacity(answers.len());
             for (asked, answer) in answers {
-                let (exchange, learned) = examine_text(&rule, asked, answer, memory);
-                exchanges.push(exchange);
-                memory = learned;
+                let (exchange, line) = examine_text(rule, asked, answer, &memory, &mut next);
+                examined.push((exchange, line.filter(|_| logged)));
             }
-            (exchanges, memory)
+            (examined, next)
         });
         judging.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a round is not judged");
@@ -217,48 +234,38 @@ impl Examiner {
     }
 }
 
-fn examine_text(rule: &Exam, asked: Asked, answer: Answered, memory: Memory) -> (Exchange, Memory) {
-    let Asked { hotkey, counter, task, body, .. } = asked;
-    let request = hex::encode(blake2_256(&body));
-    match (rule, task) {
-        (Exam::Star(rule), Task::Star(draw))
-            if !matches!(draw.secret, Draws::Failed(_)) && !body.is_empty() =>
-        {
-            let reply = answer.map_or(Reply::Unanswered(Fault::Unreachable), read_text);
-            let outcome = outcome_of_text(&reply);
-            let (findings, memory) = judge_text(rule, &draw, hotkey, reply, memory);
-            (Exchange { hotkey, counter, request, outcome, findings }, memory)
-        }
-        _ => (Exchange::not_measured(hotkey, counter, request), memory),
-    }
-}
-
-fn judge_text(
+fn examine_text(
     rule: &Star,
-    draw: &Draw<serde_json::Value, Draws>,
-    hotkey: Hotkey,
-    reply: Reply,
-    memory: Memory,
-) -> (Vec<(String, Evidence)>, Memory) {
-    let (judged, memory) = star_judge(rule, draw, hotkey, reply, memory);
-    let findings = judged.unwrap_or_else(|error| {
-        tracing::error!(%error, "an answer is not scored");
-        Vec::new()
-    });
-    (findings, memory)
+    asked: Asked,
+    answer: Answered,
+    memory: &Memory,
+    next: &mut Memory,
+) -> Examined {
+    let Asked { hotkey, counter, beacon, task, body, .. } = asked;
+    let request = hex::encode(blake2_256(&body));
+    let draw = match task {
+        Task::Star(draw) if !body.is_empty() => draw,
+        _ => return (Exchange::not_measured(hotkey, counter, request), None),
+    };
+    let reply = answer.map_or(Reply::Unanswered(Fault::Unreachable), read_text);
+    let outcome = outcome_of_text(&reply);
+    let measured = vec![Measured { hotkey, measurement: reply }];
+    let Some(findings) = said(rule.judge(&draw, &measured, memory)) else {
+        return (Exchange { hotkey, counter, request, outcome, findings: Vec::new() }, None);
+    };
+    *next = rule.learn(std::mem::take(next), &draw, &measured);
+    let subject = Subject::Miner(hotkey);
+    let line = Line::Star(Box::new(Body::Round { beacon, subject, draw, measured }));
+    (Exchange { hotkey, counter, request, outcome, findings }, Some(line))
 }
 
-fn judge(
-    rule: &Serve,
-    hotkey: Hotkey,
-    draw: &ServeDraw,
-    measurement: Measurement,
-) -> Vec<(String, Evidence)> {
-    match rule.judge(draw, &[Measured { hotkey, measurement }], &()) {
-        Ok(findings) => findings.into_iter().map(|f| (f.track, f.evidence)).collect(),
+/// What a rule found, by track; a rule that cannot judge scores nothing, and says so.
+fn said(judged: Result<Vec<Finding>, JudgeError>) -> Option<Vec<(String, Evidence)>> {
+    match judged {
+        Ok(findings) => Some(findings.into_iter().map(|one| (one.track, one.evidence)).collect()),
         Err(error) => {
             tracing::error!(%error, "an answer is not scored");
-            Vec::new()
+            None
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod library;
 pub mod loss;
 mod measure;
 pub mod panel;
+mod record;
 pub mod remeasure;
 mod run;
 pub mod schedule;

@@ -25,6 +25,7 @@ use crate::evidence::Ledgerbook;
 use crate::exam::{Exam, names_model};
 use crate::examine::{Examiner, Finished, Plan};
 use crate::library::{Shelf, published};
+use crate::record::{Record, Scribe};
 use crate::schedule::{Decision, decide};
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
@@ -75,6 +76,7 @@ struct Validator {
     adoption: Adoption,
     store: Store,
     book: Ledgerbook,
+    record: Record,
     standings: Standings,
     /// Our commits that the chain is to reveal.
     watch: Watch,
@@ -141,6 +143,7 @@ impl Validator {
         let client = Client::new(keypair.pair().clone(), limits)?;
         let concurrency = config.rounds.concurrency;
         let audit = config.state.audit.as_deref().map(expand);
+        let record = Record::new(audit.clone());
         let rule = Arc::new(rule);
         let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency, audit };
         let adoption = Adoption::new(config.rule.follow, network, shelf);
@@ -159,6 +162,7 @@ impl Validator {
             adoption,
             store,
             book,
+            record,
             standings: Standings::default(),
             watch,
             status: parts.status,
@@ -286,8 +290,12 @@ impl Validator {
     }
 
     /// Takes a round into the book, once it is on disk.
-    fn book_in(&mut self, Finished { round, memory }: Finished) -> Result<(), Error> {
-        let tracks = &self.examiner.rule.manifest().tracks;
+    fn book_in(&mut self, done: Finished) -> Result<(), Error> {
+        let Finished { round, memory, lines } = done;
+        let (rule, validator) = (&self.examiner.rule, self.keypair.hotkey());
+        let scribe = Scribe { rule, validator, book: &self.book };
+        self.record.round(scribe, round.epoch, round.block, &lines);
+        let tracks = &rule.manifest().tracks;
         let mut book = Ledgerbook { memory, ..self.book.clone() };
         if let Some(why) = &book.memory.failed {
             tracing::error!(%why, "the rule could not learn: nothing is judged by it any more");

@@ -211,6 +211,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 self.round(world, validator, beacon, subject)?;
             }
         }
+        self.examiners.iter_mut().chain([&mut self.shadow]).for_each(Examiner::close);
         Ok(())
     }
 

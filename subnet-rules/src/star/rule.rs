@@ -8,7 +8,11 @@
 //!
 //! `subject` is `{"miner": address}` or `{"miners": [address, …]}`. Each reply is a dict: `miner`,
 //! `text` (`None` where nothing that can be judged came), `fault` (why, or `None`) and `ms`, the time
-//! by the validator's clock. `state` is `None` at first.
+//! by the validator's clock. `state` is `None` at first; all draws of a round are made and judged in
+//! one state, and what `learn` returns counts from the next round on.
+//!
+//! Over the wire, a validator asks each miner with what `public` holds under `prompt`, and as far as it
+//! names them `model`, `max_tokens` (else 256), `temperature` (else 0) and `seed`.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -7,10 +7,12 @@ use chain_metadata::{Hotkey, MechId, NetUid, Obstacle, Route, TIMELOCK_VERSION, 
 use codec::Encode as _;
 
 use super::Validator;
+use super::standing;
 use super::view::View;
 use crate::Error;
 use crate::courier::Delivery;
 use crate::journal::{Hidden, Loss, Paid, State, Submission, SubmissionId, Verdict};
+use crate::record::{self, Scribe};
 use crate::schedule::{Decision, Holding};
 use crate::store::{Store, StoreError};
 use crate::watch::{Fate, Watch};
@@ -89,6 +91,7 @@ impl Validator {
             state: State::Intended,
         };
         let id = self.store.intend(&submission)?;
+        self.log_settled(view, weights);
         tracing::info!(
             epoch = submission.epoch,
             miners = weights.len(),
@@ -96,6 +99,17 @@ impl Validator {
             "sending weights"
         );
         self.send(id, submission)
+    }
+
+    fn log_settled(&mut self, view: &View, weights: &Weights) {
+        let paid = record::Paid {
+            miners: standing::payees(view, &self.book.book).collect(),
+            burn_uid: standing::burn_uid(view),
+            weights: weights.clone(),
+        };
+        let (rule, validator) = (&self.examiner.rule, self.keypair.hotkey());
+        let scribe = Scribe { rule, validator, book: &self.book };
+        self.record.settled(scribe, view.epoch(), view.head.number, paid);
     }
 
     /// The call that the subnet's rules ask for, and what opens it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chain::Neuron;
-use chain_metadata::{AxonInfo, Hotkey, Weights};
+use chain_metadata::{AxonInfo, Hotkey, Uid, Weights};
 use neuron::Metrics;
 use scoring::book::{Assessment, Book};
 use scoring::estimators::Verdict;
@@ -157,22 +157,34 @@ pub(super) fn panel(
 /// The weights that the evidence earns; `None` where there is none, or where it does not make
 /// valid weights.
 pub(super) fn weights(view: &View, rule: &Manifest, book: &Book) -> Option<Weights> {
-    let payees: Vec<Payee> = miners(view, book)
-        .filter(|neuron| book.standing(&neuron.hotkey).is_some())
-        .map(|neuron| Payee {
-            hotkey: neuron.hotkey,
-            uid: Some(neuron.uid),
-            worth: assess(view, rule, book, &neuron.hotkey).score(),
+    let payees: Vec<Payee> = payees(view, book)
+        .map(|(hotkey, uid)| Payee {
+            hotkey,
+            uid,
+            worth: assess(view, rule, book, &hotkey).score(),
         })
         .collect();
-    let pay = &rule.pay;
-    let burn_uid = view.metagraph.uid_of(&view.metagraph.owner_hotkey);
+    let (pay, burn_uid) = (&rule.pay, burn_uid(view));
     let weighed = shares(&payees, &pay.shape, pay.burn)
         .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
     weighed.unwrap_or_else(|error| {
         tracing::error!(%error, "the evidence makes no weights");
         None
     })
+}
+
+/// Those about whom there is evidence, and where they are.
+pub(super) fn payees<'v>(
+    view: &'v View,
+    book: &'v Book,
+) -> impl Iterator<Item = (Hotkey, Option<Uid>)> + 'v {
+    let known = miners(view, book).filter(|neuron| book.standing(&neuron.hotkey).is_some());
+    known.map(|neuron| (neuron.hotkey, Some(neuron.uid)))
+}
+
+/// The slot that burns what is paid to it: the owner's.
+pub(super) fn burn_uid(view: &View) -> Option<Uid> {
+    view.metagraph.uid_of(&view.metagraph.owner_hotkey)
 }
 
 /// Those who serve, or about whom there is evidence: never ourselves.
