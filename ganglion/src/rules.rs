@@ -11,6 +11,7 @@
 mod calibrate;
 mod publish;
 mod remeasure;
+mod venue;
 
 use std::io::{self, Write as _};
 
@@ -70,7 +71,7 @@ fn files(command: cli::Command) -> Exit {
     let Ok(program) = Program::this(&validator::HOST) else {
         return Exit::Failed;
     };
-    match cli::main(command, &program) {
+    match cli::main(command, &program, Some(&venue::LocalChains)) {
         cli::Outcome::Done => Exit::Done,
         cli::Outcome::Usage => Exit::Usage,
         cli::Outcome::Failed => Exit::Failed,

@@ -34,7 +34,7 @@ fn chain() -> Localnet {
     let subnet: GenesisSubnet = serde_json::from_value(json!({
         "netuid": NETUID, "owner": address("//Alice"), "owner_hotkey": address(OWNER),
         "started": true, "tempo": TEMPO, "commit_reveal": false, "weights_rate_limit": 0,
-        "neurons": [neuron(OWNER, 0), neuron("//Charlie", 1_000_000_000_000), neuron("//Bob", 0)],
+        "neurons": [neuron("//Charlie", 1_000_000_000_000), neuron("//Bob", 0)],
     }))
     .unwrap();
     localnet::spawn(localnet::Config {
@@ -289,4 +289,21 @@ async fn who_is_not_the_owner_publishes_nothing() {
     assert!(PathBuf::from(dir.path()).join("talk/rule.sig").exists());
     let nothing = owner.rules(&owner.on_chain(&["pull"], "//Bob"));
     assert_eq!(nothing.status.code(), Some(1), "a dry run leaves the chain alone");
+}
+
+#[test]
+fn a_season_on_a_chain_is_the_season_in_process() {
+    let play = |more: &[&str]| -> Value {
+        let season = ["arena", "forge", "--epochs", "6", "--seed", "9", "--json"];
+        let args = season.iter().chain(more);
+        let done = Command::new(GANGLION).arg("rules").args(args).output().unwrap();
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"))
+    };
+    let (in_process, on_chain) = (play(&[]), play(&["--on-chain"]));
+    assert_eq!(on_chain["apart_from_chain"], 0.0);
+    assert_eq!(in_process["apart_from_chain"], Value::Null);
+    assert_eq!(on_chain["actors"], in_process["actors"]);
+    assert_eq!(on_chain["log_digest"], in_process["log_digest"]);
+    let honest = &on_chain["actors"][0];
+    assert!(honest["kind"] == "honest" && honest["share"].as_f64() > Some(0.3), "{honest}");
 }

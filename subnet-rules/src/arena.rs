@@ -23,8 +23,8 @@ pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use compose::{Part, compose};
 pub use laws::Law;
 pub use report::{Actor, BoundCheck, Report};
-pub use season::{ArenaError, Moment, Season, Settings, World, play};
-pub use subnet::Hyperparameters;
+pub use season::{ArenaError, Moment, Season, Settings, World, play, play_at};
+pub use subnet::{Hyperparameters, Slots, Venue, VenueError, Venues};
 pub use sweep::{Point, Sweep, points};
 
 #[cfg(test)]

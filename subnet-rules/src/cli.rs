@@ -7,13 +7,13 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chain_metadata::Hotkey;
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::arena::worlds::texts::Actor;
-use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep};
+use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep, Venues};
 use crate::audit;
 use crate::manifest::{Manifest, RuleName};
 use crate::native::{self, NativeError, Rehearsal};
@@ -89,6 +89,9 @@ pub struct ArenaArgs {
     /// Vary hyperparameters and adversary shares around the cast, and say where the rule is safe.
     #[arg(long, conflicts_with_all = ["html", "log"])]
     sweep: bool,
+    /// Play on a chain of this machine, with real extrinsics: `ganglion rules arena` has one.
+    #[arg(long, conflicts_with = "sweep")]
+    on_chain: bool,
     /// Write a page with tables and plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -134,9 +137,10 @@ impl std::process::Termination for Outcome {
 
 /// Runs a command: results on stdout, errors with their causes and a hint on stderr.
 ///
-/// `program` is this program, called in a way that ends in the hidden command `host`.
-pub fn main(command: Command, program: &Program) -> Outcome {
-    match run(command, program, &mut io::stdout().lock()) {
+/// `program` is this program, called in a way that ends in the hidden command `host`; `venues` starts
+/// chains for `arena --on-chain`.
+pub fn main(command: Command, program: &Program, venues: Option<&dyn Venues>) -> Outcome {
+    match run(command, program, venues, &mut io::stdout().lock()) {
         Ok(outcome) => outcome,
         Err(error) => {
             // A closed stderr leaves nobody to tell.
@@ -179,7 +183,12 @@ fn mistake<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Mista
     }
 }
 
-fn run(command: Command, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
+fn run(
+    command: Command,
+    program: &Program,
+    venues: Option<&dyn Venues>,
+    out: &mut impl Write,
+) -> anyhow::Result<Outcome> {
     match command {
         Command::Host => {
             star::host::serve(io::stdin().lock(), out)?;
@@ -187,7 +196,7 @@ fn run(command: Command, program: &Program, out: &mut impl Write) -> anyhow::Res
         }
         Command::New { name, from } => new(name, &from, out),
         Command::List { json } => list(json, out),
-        Command::Arena(args) => arena(&args, program, out),
+        Command::Arena(args) => arena(&args, program, venues, out),
         Command::Replay(LogArg { log }) => replay(&log, program, out),
         Command::Explain(LogArg { log }) => explain(&log, program, out),
         Command::Yuma(args) => {
@@ -217,7 +226,16 @@ fn actor(text: &str) -> Result<(Kind, PathBuf), String> {
     Ok((kind.ok_or(format!("KIND is one of {known}"))?, PathBuf::from(file)))
 }
 
-fn arena(args: &ArenaArgs, program: &Program, out: &mut impl Write) -> anyhow::Result<Outcome> {
+fn arena(
+    args: &ArenaArgs,
+    program: &Program,
+    venues: Option<&dyn Venues>,
+    out: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    let venues = venues.filter(|_| args.on_chain);
+    if args.on_chain && venues.is_none() {
+        bail!("this program has no chain: `ganglion rules arena --on-chain` has one");
+    }
     let package = Package::find(&args.rule.rule)?;
     let settings = Settings {
         epochs: args.epochs,
@@ -235,7 +253,8 @@ fn arena(args: &ArenaArgs, program: &Program, out: &mut impl Write) -> anyhow::R
             Ok(Actor { kind: *kind, file: file.display().to_string(), source })
         })
         .collect::<Result<Vec<_>, PackageError>>()?;
-    let rehearsal = Rehearsal { settings: &settings, trials: &trials, actors: &actors, program };
+    let (settings, trials, actors) = (&settings, &trials, &actors);
+    let rehearsal = Rehearsal { settings, trials, actors, program, venues };
     if args.sweep {
         return sweep(args, &package, &rehearsal, out);
     }

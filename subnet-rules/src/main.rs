@@ -13,5 +13,5 @@ struct Args {
 }
 
 fn main() -> std::io::Result<Outcome> {
-    Ok(cli::main(Args::parse().command, &Program::this(&["host"])?))
+    Ok(cli::main(Args::parse().command, &Program::this(&["host"])?, None))
 }

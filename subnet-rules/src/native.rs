@@ -8,7 +8,7 @@ use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
 use crate::arena::worlds::texts::{Actor, Texts};
 use crate::arena::worlds::tuning::Tuning;
-use crate::arena::{ArenaError, Part, Report, Season, Settings, World, compose, play};
+use crate::arena::{ArenaError, Part, Report, Season, Settings, Venues, World, compose, play_at};
 use crate::cases::{self, CaseError};
 use crate::digest::Digest;
 use crate::forge::{Forge, ForgeError};
@@ -77,6 +77,8 @@ pub struct Rehearsal<'a> {
     pub actors: &'a [Actor],
     /// Hosts rules and actors in Starlark.
     pub program: &'a Program,
+    /// Chains to play on; without them, epochs are computed in process.
+    pub venues: Option<&'a dyn Venues>,
 }
 
 /// Plays a season of a rule against a cast.
@@ -90,11 +92,11 @@ pub fn rehearse(
         Code::Compose(_) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(package.manifest.name.to_string()));
         }
-        Code::Compose(parts) => composed(&package.manifest, parts, rehearsal.settings, log)?,
+        Code::Compose(parts) => composed(&package.manifest, parts, rehearsal, log)?,
         Code::Native(name) if !rehearsal.actors.is_empty() => {
             return Err(NativeError::Actors(name.to_string()));
         }
-        Code::Native(name) => native_season(name, &package.manifest, rehearsal.settings, log)?.1,
+        Code::Native(name) => native_season(name, &package.manifest, rehearsal, log)?.1,
     };
     report.digest = package.digest();
     Ok(report)
@@ -104,7 +106,7 @@ pub fn rehearse(
 fn composed(
     manifest: &Manifest,
     parts: &BTreeMap<String, RuleName>,
-    settings: &Settings,
+    rehearsal: &Rehearsal<'_>,
     mut log: impl Write,
 ) -> Result<Report, NativeError> {
     log::open_composed(manifest, &mut log).map_err(ArenaError::from)?;
@@ -113,33 +115,31 @@ fn composed(
         let Code::Native(name) = &manifest.code else {
             return Err(NativeError::Part(rule.to_string()));
         };
-        let (season, report) = native_season(name, &manifest, settings, &mut log)?;
+        let (season, report) = native_season(name, &manifest, rehearsal, &mut log)?;
         Ok(Part { class: class.clone(), season, report })
     };
     let parts = parts.iter().map(&mut part).collect::<Result<Vec<_>, NativeError>>()?;
-    Ok(compose(manifest, settings, &parts)?)
+    Ok(compose(manifest, rehearsal.settings, &parts)?)
 }
 
 fn native_season(
     name: &RuleName,
     manifest: &Manifest,
-    settings: &Settings,
+    rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<(Season, Report), NativeError> {
-    let manifest = manifest.clone();
+    let (manifest, seed) = (manifest.clone(), rehearsal.settings.seed);
     Ok(match name.as_str() {
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
-            season(&rule, &mut Serving::new(&rule, settings.seed), settings, log)?
+            season(&rule, &mut Serving::new(&rule, seed), rehearsal, log)?
         }
         "forge" => {
             let rule = Forge::new(manifest)?;
-            season(&rule, &mut Forging::new(&rule, settings.seed), settings, log)?
+            season(&rule, &mut Forging::new(&rule, seed), rehearsal, log)?
         }
-        "tune" => season(&Tune::new(manifest)?, &mut Tuning::new(settings.seed), settings, log)?,
-        "topic" => {
-            season(&Topic::new(manifest)?, &mut Forecasting::new(settings.seed), settings, log)?
-        }
+        "tune" => season(&Tune::new(manifest)?, &mut Tuning::new(seed), rehearsal, log)?,
+        "topic" => season(&Topic::new(manifest)?, &mut Forecasting::new(seed), rehearsal, log)?,
         other => return Err(NativeError::Unknown(other.to_owned())),
     })
 }
@@ -149,10 +149,10 @@ fn starlark_season(
     rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<Report, NativeError> {
-    let Rehearsal { settings, trials, actors, program } = rehearsal;
+    let Rehearsal { settings, trials, actors, program, .. } = rehearsal;
     let rule = Star::start(package, program, Limits::default())?;
     let mut world = Texts::start(program, trials.cast.as_deref(), actors, settings.seed)?;
-    let (_, report) = season(&rule, &mut world, settings, log)?;
+    let (_, report) = season(&rule, &mut world, rehearsal, log)?;
     match world.mistake() {
         Some(mistake) => Err(mistake.into()),
         None => Ok(report),
@@ -162,11 +162,11 @@ fn starlark_season(
 fn season<R: Rule, W: World<R>>(
     rule: &R,
     world: &mut W,
-    settings: &Settings,
+    rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<(Season, Report), ArenaError> {
-    let season = play(rule, world, settings, log)?;
-    let report = Report::new(rule.manifest(), settings, &season);
+    let season = play_at(rule, world, rehearsal.settings, log, rehearsal.venues)?;
+    let report = Report::new(rule.manifest(), rehearsal.settings, &season);
     Ok((season, report))
 }
 

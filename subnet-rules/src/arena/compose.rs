@@ -96,6 +96,7 @@ fn together(parts: &[Part], amounts: &[u64]) -> Season {
         work: sum(|season| season.work),
         figures: figures(parts, amounts),
         inapplicable: Vec::new(),
+        apart: parts.iter().filter_map(|part| part.season.apart).reduce(f64::max),
         log: Digest([0; 32]),
     }
 }
@@ -188,6 +189,7 @@ mod tests {
             chain: Hyperparameters::default(),
         };
         let rehearsal = Rehearsal {
+            venues: None,
             settings: &settings,
             trials: &Trials::default(),
             actors: &[],

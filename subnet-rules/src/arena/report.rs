@@ -75,6 +75,9 @@ pub struct Report {
     pub laws: Vec<Law>,
     /// Digest of the evidence log.
     pub log_digest: Digest,
+    /// Where a chain was played on: how far it and the epoch computed in process were apart, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart_from_chain: Option<f64>,
     #[serde(skip)]
     plots: html::Plots,
 }
@@ -153,6 +156,7 @@ impl Report {
                 .collect(),
             laws: laws::check(season, &earned),
             log_digest: season.log,
+            apart_from_chain: season.apart,
             plots: html::Plots::of(season),
         }
     }

@@ -10,7 +10,7 @@ use scoring::weigh::WeighError;
 use scoring::yuma::EpochError;
 
 use super::cast::{Cast, Identity, Kind, hotkey};
-use super::subnet::{Hyperparameters, OWNER, Subnet, TEMPO};
+use super::subnet::{Hyperparameters, OWNER, Slots, Subnet, TEMPO, Venue, VenueError, Venues};
 use crate::digest::Digest;
 use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
 use crate::log::{Body, Recorder};
@@ -94,6 +94,9 @@ pub enum ArenaError {
     /// The epoch itself.
     #[error("the chain's epoch cannot be run")]
     Epoch(#[from] EpochError),
+    /// The chain that the season is played on.
+    #[error("the chain cannot be played on")]
+    Venue(#[source] VenueError),
     /// The log could not be written.
     #[error("the log cannot be written")]
     Log(#[from] io::Error),
@@ -123,6 +126,9 @@ pub struct Season {
     pub figures: Vec<(String, f64)>,
     /// Kinds in the cast that can do nothing of their own against this rule, and why.
     pub inapplicable: Vec<(Kind, &'static str)>,
+    /// Where a chain was played on: the largest difference of an identity's incentive in an epoch
+    /// between that chain and the epoch computed in process, of 1.
+    pub apart: Option<f64>,
     /// Digest of the log.
     pub log: Digest,
 }
@@ -137,7 +143,22 @@ pub fn play<R: Rule, W: World<R>>(
     settings: &Settings,
     log: impl Write,
 ) -> Result<Season, ArenaError> {
-    let mut stage = Stage::new(rule, settings, log)?;
+    play_at(rule, world, settings, log, None)
+}
+
+/// Plays a season on a chain of `venues`, where there are any. The epoch is then computed in process
+/// too, and the season says how far the two are apart.
+///
+/// # Errors
+/// As [`play`], and what the chain refuses.
+pub fn play_at<R: Rule, W: World<R>>(
+    rule: &R,
+    world: &mut W,
+    settings: &Settings,
+    log: impl Write,
+    venues: Option<&dyn Venues>,
+) -> Result<Season, ArenaError> {
+    let mut stage = Stage::new(rule, settings, log, venues)?;
     for epoch in 1..=settings.epochs {
         stage.rounds(world, epoch)?;
         stage.settle(epoch)?;
@@ -160,6 +181,7 @@ struct Stage<'r, R: Rule, L> {
     examiners: Vec<Examiner<'r, R>>,
     shadow: Examiner<'r, R>,
     subnet: Subnet,
+    venue: Option<Box<dyn Venue>>,
     recorder: Recorder<L>,
     seen: BTreeSet<Digest>,
     accusers: Vec<u16>,
@@ -167,7 +189,12 @@ struct Stage<'r, R: Rule, L> {
 }
 
 impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
-    fn new(rule: &'r R, settings: &'r Settings, log: L) -> Result<Self, ArenaError> {
+    fn new(
+        rule: &'r R,
+        settings: &'r Settings,
+        log: L,
+        venues: Option<&dyn Venues>,
+    ) -> Result<Self, ArenaError> {
         let identities = settings.cast.identities(settings.seed, 1 + settings.validators);
         let colluders = identities.iter().filter(|one| one.kind == Kind::Colluder).count();
         let in_league = u16::try_from(colluders).unwrap_or(u16::MAX);
@@ -177,6 +204,9 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             .filter(|honest| *honest > 0)
             .ok_or(ArenaError::Validators { colluders, validators: settings.validators })?;
         let miners = identities.len();
+        let (validators, chain) = (settings.validators, settings.chain);
+        let slots = Slots { validators, miners, tempo: TEMPO, chain };
+        let venue = venues.map(|venues| venues.open(slots)).transpose();
         Ok(Self {
             rule_digest: rule.digest(),
             settings,
@@ -184,6 +214,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             examiners: (0..honest_validators).map(|_| Examiner::new(rule)).collect(),
             shadow: Examiner::new(rule),
             subnet: Subnet::new(usize::from(settings.validators), miners, settings.chain),
+            venue: venue.map_err(ArenaError::Venue)?,
             recorder: Recorder::open(rule, log)?,
             seen: BTreeSet::new(),
             accusers: vec![0; miners],
@@ -198,6 +229,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 work: (0, 0),
                 figures: Vec::new(),
                 inapplicable: Vec::new(),
+                apart: None,
                 log: Digest([0; 32]),
             },
         })
@@ -294,12 +326,11 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         for validator in 0..self.honest_validators {
             self.settle_one(epoch, validator, &miners)?;
         }
-        self.favour_cronies();
+        self.favour_cronies()?;
         self.convict(epoch);
-        let output = self.subnet.epoch()?;
+        let incentive = self.epoch()?;
         let share = |uid: Uid| {
-            f64::from(output.incentive.get(usize::from(uid.0)).copied().unwrap_or(0))
-                / f64::from(u16::MAX)
+            f64::from(incentive.get(usize::from(uid.0)).copied().unwrap_or(0)) / f64::from(u16::MAX)
         };
         self.season
             .incentive
@@ -320,7 +351,9 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 .map_err(|source| ArenaError::Weigh { epoch, source })
         };
         let settlement = settle(&self.examiners[usize::from(validator)])?;
-        self.subnet.set_weights(Uid(1 + validator), settlement.weights.as_ref());
+        if let Some(weights) = &settlement.weights {
+            self.set_weights(Uid(1 + validator), weights)?;
+        }
         self.note(validator, &settlement);
         if validator == 0 && epoch <= SHADOWED_EPOCHS {
             let again = settle(&self.shadow)?;
@@ -350,11 +383,31 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
     }
 
     /// Validators in league give everything to their own.
-    fn favour_cronies(&mut self) {
+    fn favour_cronies(&mut self) -> Result<(), ArenaError> {
         let cronies = self.season.identities.iter().filter(|one| one.kind == Kind::Colluder);
-        for (crony, validator) in cronies.zip(self.honest_validators..) {
-            self.subnet.set_weights(Uid(1 + validator), Some(&Weights::only(crony.uid)));
+        let cronies: Vec<Uid> = cronies.map(|one| one.uid).collect();
+        for (crony, validator) in cronies.into_iter().zip(self.honest_validators..) {
+            self.set_weights(Uid(1 + validator), &Weights::only(crony))?;
         }
+        Ok(())
+    }
+
+    fn set_weights(&mut self, uid: Uid, weights: &Weights) -> Result<(), ArenaError> {
+        self.subnet.set_weights(uid, Some(weights));
+        let on_chain = self.venue.as_mut().map(|venue| venue.set_weights(uid, weights));
+        on_chain.transpose().map_err(ArenaError::Venue)?;
+        Ok(())
+    }
+
+    /// Incentive by slot: the chain's, where one is played on.
+    fn epoch(&mut self) -> Result<Vec<u16>, ArenaError> {
+        let computed = self.subnet.epoch()?.incentive;
+        let Some(venue) = &mut self.venue else { return Ok(computed) };
+        let on_chain = venue.epoch().map_err(ArenaError::Venue)?;
+        let apart = computed.iter().zip(&on_chain).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+        let apart = f64::from(apart) / f64::from(u16::MAX);
+        self.season.apart = Some(self.season.apart.unwrap_or(0.0).max(apart));
+        Ok(on_chain)
     }
 
     fn convict(&mut self, epoch: u64) {

@@ -39,6 +39,46 @@ pub struct Hyperparameters {
     pub bonds_penalty: u16,
 }
 
+/// The slots of a season's subnet: the owner's, then the validators', then the miners'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    /// Validators, each with the same stake.
+    pub validators: u16,
+    /// Miners.
+    pub miners: usize,
+    /// Blocks from one epoch to the next, less one.
+    pub tempo: u16,
+    /// What the subnet's owner can set.
+    pub chain: Hyperparameters,
+}
+
+/// Why a chain cannot be played on.
+pub type VenueError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A chain to play a season on.
+pub trait Venue {
+    /// Has the validator in a slot set weights.
+    ///
+    /// # Errors
+    /// The chain refused them.
+    fn set_weights(&mut self, uid: Uid, weights: &Weights) -> Result<(), VenueError>;
+
+    /// Runs the epoch; incentive by slot, of `u16::MAX`.
+    ///
+    /// # Errors
+    /// The chain did not run it.
+    fn epoch(&mut self) -> Result<Vec<u16>, VenueError>;
+}
+
+/// Starts chains to play seasons on.
+pub trait Venues: std::fmt::Debug {
+    /// A chain with a subnet of these slots.
+    ///
+    /// # Errors
+    /// It does not start.
+    fn open(&self, slots: Slots) -> Result<Box<dyn Venue>, VenueError>;
+}
+
 impl Default for Hyperparameters {
     /// The chain's.
     fn default() -> Self {

@@ -78,6 +78,12 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         verdicts.add_row([law.name.to_owned(), word(law.holds).into(), law.detail.clone()]);
     }
     writeln!(out, "{verdicts}")?;
+    if let Some(apart) = report.apart_from_chain {
+        writeln!(
+            out,
+            "played on a chain; epochs computed in process differ by at most {apart:.6}"
+        )?;
+    }
     writeln!(out, "log digest {}", report.log_digest)
 }
 
