@@ -1,5 +1,7 @@
 //! What a validator says of itself, for tables.
 
+use std::collections::BTreeMap;
+
 use chain_metadata::{Alpha, Hotkey, Uid};
 use serde::Serialize;
 
@@ -30,6 +32,9 @@ pub struct Status {
     pub dividends: f64,
     /// Weight vectors settled on chain since it started.
     pub weights_set: u64,
+    /// Timelocked commits of its hotkey that the chain was to reveal since it started, by what became of
+    /// them: `applied`, or the name of a [`Cause`](crate::loss::Cause).
+    pub reveals: BTreeMap<&'static str, u64>,
     /// What it decided about weights.
     pub decision: String,
     /// Rounds finished since it started.
@@ -79,6 +84,7 @@ impl Status {
             validator_trust: 0.0,
             dividends: 0.0,
             weights_set: 0,
+            reveals: BTreeMap::new(),
             decision: String::new(),
             rounds: 0,
             miners: Vec::new(),

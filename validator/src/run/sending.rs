@@ -239,6 +239,7 @@ impl Validator {
     fn revealed(&mut self, fate: &Fate) -> Result<(), Error> {
         let end = fate.lost.as_ref().map_or("applied", |cause| cause.name());
         self.health.metrics.count(REVEALS, &[("end", end)], 1);
+        self.standings.revealed(end);
         if let Some(cause) = &fate.lost {
             tracing::error!(
                 commit = fate.commit.block, block = fate.block, %cause, advice = cause.advice(),

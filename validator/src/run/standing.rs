@@ -22,6 +22,7 @@ pub(super) struct Standings {
     tallies: BTreeMap<Hotkey, Tally>,
     rounds: u64,
     settled: u64,
+    reveals: BTreeMap<&'static str, u64>,
     epoch: Option<u64>,
 }
 
@@ -51,6 +52,11 @@ impl Standings {
     /// A weight vector is on chain.
     pub(super) fn settled(&mut self) {
         self.settled += 1;
+    }
+
+    /// The chain is done with a timelocked commit of our hotkey.
+    pub(super) fn revealed(&mut self, end: &'static str) {
+        *self.reveals.entry(end).or_default() += 1;
     }
 
     /// Counts a round's outcomes. Hotkeys that are asked no more keep their few bytes until the
@@ -102,6 +108,7 @@ impl Standings {
             validator_trust: me.map_or(0.0, |me| ratio(me.validator_trust)),
             dividends: me.map_or(0.0, |me| ratio(me.dividends)),
             weights_set: self.settled,
+            reveals: self.reveals.clone(),
             decision: String::new(),
             rounds: self.rounds,
             miners: miners(view, book).map(miner).collect(),

@@ -1,5 +1,9 @@
 //! The ways in which the chain drops a timelocked commit without a word, each brought about on the
-//! real local chain and named by the watch that the validator keeps.
+//! real local chain and named by a running validator of the hotkey before another epoch is over.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use chain::Value;
 use chain::timelock::{Beacon, Payload, QUICKNET_PUBLIC_KEY, encrypt};
@@ -7,9 +11,15 @@ use chain::{Call, Chain, ConnectOptions, Keypair};
 use chain_metadata::{Alpha, MechId, NetUid};
 use codec::Encode as _;
 use localnet::{Config, Genesis, GenesisSubnet, Localnet};
+use neuron::{ChainSettings, HealthSettings, Shutdown, WalletSettings};
 use sp_crypto_hashing::{blake2_128, twox_128};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use validator::loss::Cause;
 use validator::watch::Watch;
+use validator::{Parts, Status, WeightSettings};
+
+use crate::stage;
 
 const NETUID: NetUid = NetUid(7);
 const TEMPO: u32 = 20;
@@ -18,11 +28,41 @@ const STAKE: u64 = 1_000_000_000_000;
 const ROUND_AHEAD: u64 = 3;
 const BLOCK_MS: u64 = 12_000;
 
-/// A subnet with an owner (uid 0), a validator (1) and a miner (2), its first epoch over.
+/// Longest wait for a validator to read the blocks that are there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A subnet with an owner (uid 0), a validator (1) and a miner (2), its first epoch over, and a
+/// validator program for each of the two, which sends nothing.
 struct Stage {
     node: Localnet,
     chain: Chain,
     beacon: Beacon,
+    observers: BTreeMap<&'static str, watch::Receiver<Status>>,
+    _running: JoinSet<Result<(), validator::Error>>,
+    _state: tempfile::TempDir,
+}
+
+/// A running validator of a hotkey that sends no weights of its own.
+fn observe(
+    url: &str,
+    hotkey: &str,
+    state: &Path,
+    running: &mut JoinSet<Result<(), validator::Error>>,
+) -> watch::Receiver<Status> {
+    let chain =
+        ChainSettings { endpoint: Some(url.into()), netuid: NETUID.0, ..Default::default() };
+    let config = validator::Config {
+        chain,
+        wallet: WalletSettings { hotkey: hotkey.into(), ..WalletSettings::default() },
+        health: HealthSettings { enabled: false, ..HealthSettings::default() },
+        state: validator::State { dir: state.to_owned(), audit: None },
+        weights: WeightSettings { enabled: false, ..WeightSettings::default() },
+        ..validator::Config::default()
+    };
+    let (sender, status) = watch::channel(Status::waiting(stage::key(hotkey).hotkey()));
+    let parts = Parts { status: Some(sender), ..Parts::default() };
+    running.spawn(validator::run_with(config, parts, Shutdown::new()));
+    status
 }
 
 impl Stage {
@@ -40,7 +80,12 @@ impl Stage {
         let node = localnet::spawn(Config { genesis, ..Config::test() }).unwrap();
         let chain = Chain::connect(&[node.url()], ConnectOptions::default()).await.unwrap();
         let beacon = chain.beacon(None).await.unwrap().unwrap();
-        let stage = Self { node, chain, beacon };
+        let state = tempfile::tempdir().unwrap();
+        let mut running = JoinSet::new();
+        let observers = ["//Watcher", "//Miner"]
+            .map(|hotkey| (hotkey, observe(&node.url(), hotkey, state.path(), &mut running)));
+        let observers = observers.into_iter().collect();
+        let stage = Self { node, chain, beacon, observers, _running: running, _state: state };
         stage.root("sudo_set_admin_freeze_window", [("window", 0)]).await;
         let args = [("netuid", u128::from(NETUID.0)), ("min", 0)];
         stage.root("sudo_set_min_non_immune_uids", args).await;
@@ -98,9 +143,12 @@ impl Stage {
         Commit { who: "//Watcher", round, bytes: encrypt(&self.beacon, round, message).unwrap() }
     }
 
-    /// Commits, lets `meanwhile` happen, and says how the watch explains the end.
+    /// Commits, lets `meanwhile` happen, and says how the watch explains the end; the running validator
+    /// of the hotkey must name the same, at most an epoch after it.
     async fn end(&self, commit: Commit, meanwhile: impl AsyncFnOnce(&Self)) -> Option<Cause> {
         let signer = Keypair::dev(commit.who).unwrap();
+        let mut observer = self.observers[commit.who].clone();
+        let before = self.caught_up(&mut observer).await.reveals;
         let call =
             Call::commit_timelocked_weights(NETUID, MechId(0), &commit.bytes, commit.round, 4);
         self.chain.submit(&call, &signer).await.unwrap();
@@ -109,10 +157,28 @@ impl Stage {
         assert_eq!(watch.waiting(), 1);
         meanwhile(self).await;
         // The end of this epoch and of the next one, in which a late pulse could still come.
-        self.node.mine(2 * TEMPO + 2).unwrap();
-        let mut ends = self.look(&mut watch).await;
-        assert_eq!(ends.len(), 1, "one commit, one end");
-        ends.remove(0)
+        for _ in 0..=2 * TEMPO + 2 {
+            let ends = self.look(&mut watch).await;
+            let named = self.caught_up(&mut observer).await.reveals;
+            if let [end] = &ends[..] {
+                let name = end.as_ref().map_or("applied", Cause::name);
+                let mut expected = before.clone();
+                *expected.entry(name).or_default() += 1;
+                assert_eq!(named, expected, "the running validator names it in the same block");
+                return *end;
+            }
+            assert_eq!(ends, []);
+            self.node.mine(1).unwrap();
+        }
+        panic!("the commit has no end");
+    }
+
+    /// What a running validator says at the newest block.
+    async fn caught_up(&self, observer: &mut watch::Receiver<Status>) -> Status {
+        let head = u64::from(self.node.head().number);
+        let read = observer.wait_for(|status| status.block >= head);
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        read.expect("the validator reads every block").expect("it runs").clone()
     }
 
     async fn look(&self, watch: &mut Watch) -> Vec<Option<Cause>> {

@@ -117,7 +117,15 @@ impl<T: Config> Pallet<T> {
 
     /// A hotkey among its parents and children on a subnet.
     pub(crate) fn family(hotkey: &T::AccountId, netuid: NetUid) -> Family {
-        let owner = Owner::<T>::get(hotkey);
+        Self::family_of(hotkey, || Owner::<T>::get(hotkey), netuid)
+    }
+
+    /// As [`Self::family`], the hotkey's owner asked for where it has parents only.
+    pub(crate) fn family_of(
+        hotkey: &T::AccountId,
+        owner: impl Fn() -> T::AccountId,
+        netuid: NetUid,
+    ) -> Family {
         Family {
             own: Self::holding(hotkey, netuid),
             lent: ChildKeys::<T>::get(hotkey, netuid).iter().map(|(part, _)| *part).collect(),
@@ -126,7 +134,7 @@ impl<T: Config> Pallet<T> {
                 .map(|(proportion, parent)| Parent {
                     proportion,
                     holding: Self::holding(&parent, netuid),
-                    same_owner: Owner::<T>::get(&parent) == owner,
+                    same_owner: Owner::<T>::get(&parent) == owner(),
                 })
                 .collect(),
         }

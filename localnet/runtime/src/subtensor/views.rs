@@ -7,52 +7,95 @@ use crate::info::{
     SimSwapResult, StakeInfo, SubnetPrice, proportions, text,
 };
 
-impl<T: Config> Pallet<T> {
-    /// One neuron.
-    pub fn neuron_lite(netuid: NetUid, uid: u16) -> Option<NeuronInfoLite<T::AccountId>> {
+/// The columns of a subnet's neurons that are stored whole, read once for all of them.
+struct Columns<T> {
+    netuid: NetUid,
+    active: Vec<bool>,
+    emission: Vec<AlphaBalance>,
+    incentive: Vec<PerU16>,
+    consensus: Vec<PerU16>,
+    validator_trust: Vec<PerU16>,
+    dividends: Vec<PerU16>,
+    last_update: Vec<u64>,
+    validator_permit: Vec<bool>,
+    of: core::marker::PhantomData<T>,
+}
+
+impl<T: Config> Columns<T> {
+    fn read(netuid: NetUid) -> Self {
+        Self {
+            netuid,
+            active: Active::<T>::get(netuid),
+            emission: Emission::<T>::get(netuid),
+            incentive: Incentive::<T>::get(netuid.main()),
+            consensus: Consensus::<T>::get(netuid),
+            validator_trust: ValidatorTrust::<T>::get(netuid),
+            dividends: Dividends::<T>::get(netuid),
+            last_update: LastUpdate::<T>::get(netuid.main()),
+            validator_permit: ValidatorPermit::<T>::get(netuid),
+            of: core::marker::PhantomData,
+        }
+    }
+
+    /// The neuron in a slot.
+    fn neuron(&self, uid: u16) -> Option<NeuronInfoLite<T::AccountId>> {
+        fn at<V: Copy + Default>(column: &[V], uid: u16) -> V {
+            column.get(usize::from(uid)).copied().unwrap_or_default()
+        }
+        let netuid = self.netuid;
         let hotkey = Keys::<T>::try_get(netuid, uid).ok()?;
-        let at = usize::from(uid);
         let coldkey = Owner::<T>::get(&hotkey);
-        let proportion = |values: Vec<PerU16>| {
-            Compact(values.get(at).copied().unwrap_or_default().deconstruct())
-        };
+        let proportion = |column: &[PerU16]| Compact(at(column, uid).deconstruct());
         let stake = TotalHotkeyAlpha::<T>::get(&hotkey, netuid);
         Some(NeuronInfoLite {
             uid: uid.into(),
             netuid: netuid.into(),
-            active: Active::<T>::get(netuid).get(at).copied().unwrap_or(false),
+            active: at(&self.active, uid),
             axon_info: Axons::<T>::get(netuid, &hotkey).unwrap_or_default(),
             prometheus_info: Prometheus::<T>::get(netuid, &hotkey).unwrap_or_default(),
             stake: vec![(coldkey.clone(), stake.into())],
             rank: 0.into(),
-            emission: Emission::<T>::get(netuid).get(at).copied().unwrap_or_default().into(),
-            incentive: proportion(Incentive::<T>::get(netuid.main())),
-            consensus: proportion(Consensus::<T>::get(netuid)),
+            emission: at(&self.emission, uid).into(),
+            incentive: proportion(&self.incentive),
+            consensus: proportion(&self.consensus),
             trust: 0.into(),
-            validator_trust: proportion(ValidatorTrust::<T>::get(netuid)),
-            dividends: proportion(Dividends::<T>::get(netuid)),
-            last_update: LastUpdate::<T>::get(netuid.main()).get(at).copied().unwrap_or(0).into(),
-            validator_permit: ValidatorPermit::<T>::get(netuid).get(at).copied().unwrap_or(false),
+            validator_trust: proportion(&self.validator_trust),
+            dividends: proportion(&self.dividends),
+            last_update: at(&self.last_update, uid).into(),
+            validator_permit: at(&self.validator_permit, uid),
             pruning_score: u16::MAX.into(),
             hotkey,
             coldkey,
         })
     }
+}
+
+impl<T: Config> Pallet<T> {
+    /// One neuron.
+    pub fn neuron_lite(netuid: NetUid, uid: u16) -> Option<NeuronInfoLite<T::AccountId>> {
+        Columns::<T>::read(netuid).neuron(uid)
+    }
 
     /// Every neuron.
     pub fn neurons_lite(netuid: NetUid) -> Vec<NeuronInfoLite<T::AccountId>> {
-        (0..SubnetworkN::<T>::get(netuid))
-            .filter_map(|uid| Self::neuron_lite(netuid, uid))
-            .collect()
+        let columns = Columns::<T>::read(netuid);
+        (0..SubnetworkN::<T>::get(netuid)).filter_map(|uid| columns.neuron(uid)).collect()
     }
 
     /// One neuron with its weights and bonds.
     pub fn neuron(netuid: NetUid, uid: u16) -> Option<NeuronInfo<T::AccountId>> {
-        let lite = Self::neuron_lite(netuid, uid)?;
+        Some(Self::with_rows(netuid, uid, Columns::<T>::read(netuid).neuron(uid)?))
+    }
+
+    fn with_rows(
+        netuid: NetUid,
+        uid: u16,
+        lite: NeuronInfoLite<T::AccountId>,
+    ) -> NeuronInfo<T::AccountId> {
         let row = |row: Vec<(u16, u16)>| {
             row.into_iter().map(|(uid, value)| (Compact(uid), Compact(value))).collect()
         };
-        Some(NeuronInfo {
+        NeuronInfo {
             weights: row(Weights::<T>::get(netuid.main(), uid)),
             bonds: row(Bonds::<T>::get(netuid.main(), uid)),
             hotkey: lite.hotkey,
@@ -73,12 +116,15 @@ impl<T: Config> Pallet<T> {
             last_update: lite.last_update,
             validator_permit: lite.validator_permit,
             pruning_score: lite.pruning_score,
-        })
+        }
     }
 
     /// Every neuron with its weights and bonds.
     pub fn neurons_full(netuid: NetUid) -> Vec<NeuronInfo<T::AccountId>> {
-        (0..SubnetworkN::<T>::get(netuid)).filter_map(|uid| Self::neuron(netuid, uid)).collect()
+        let columns = Columns::<T>::read(netuid);
+        (0..SubnetworkN::<T>::get(netuid))
+            .filter_map(|uid| Some(Self::with_rows(netuid, uid, columns.neuron(uid)?)))
+            .collect()
     }
 
     /// A subnet with its pool.
@@ -137,10 +183,16 @@ impl<T: Config> Pallet<T> {
         let hotkeys = Self::neurons(netuid);
         let coldkeys: Vec<_> = hotkeys.iter().map(Owner::<T>::get).collect();
         let n = hotkeys.len();
-        let held: Vec<_> =
-            hotkeys.iter().map(|hotkey| Self::family(hotkey, netuid).inherited()).collect();
-        let total_stake =
-            hotkeys.iter().map(|hotkey| Compact(TaoBalance(Self::total_stake(hotkey, netuid))));
+        let held: Vec<_> = hotkeys
+            .iter()
+            .zip(&coldkeys)
+            .map(|(hotkey, owner)| Self::family_of(hotkey, || owner.clone(), netuid).inherited())
+            .collect();
+        let tao_weight = TaoWeight::<T>::get();
+        let total_stake = held.iter().map(|held| {
+            let total = scoring::yuma::total_stake(held.alpha, held.root, tao_weight);
+            Compact(TaoBalance(total.saturating_to_num()))
+        });
         Some(Metagraph {
             identities: coldkeys.iter().map(IdentitiesV2::<T>::get).collect(),
             axons: hotkeys
