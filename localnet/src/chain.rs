@@ -137,7 +137,7 @@ impl Chain {
         if block.header.number < self.nodes.oldest() {
             return Err(StateError::Discarded(*hash));
         }
-        Ok(self.state_of(&block))
+        Ok(self.nodes.cached(block.header.state_root))
     }
 
     /// The state after the youngest block, and that block.

@@ -9,7 +9,10 @@ use parking_lot::RwLock;
 use sp_core::H256;
 use sp_runtime::traits::BlakeTwo256;
 use sp_state_machine::{Storage, TrieBackend, TrieBackendBuilder};
-use sp_trie::PrefixedMemoryDB;
+use sp_trie::{
+    PrefixedMemoryDB,
+    cache::{CacheSize, LocalTrieCache, SharedTrieCache},
+};
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
@@ -17,7 +20,12 @@ use std::{
 };
 
 /// Read access to the state at one root.
-pub(crate) type Backend = TrieBackend<Arc<dyn Storage<BlakeTwo256>>, BlakeTwo256>;
+pub(crate) type Backend =
+    TrieBackend<Arc<dyn Storage<BlakeTwo256>>, BlakeTwo256, LocalTrieCache<BlakeTwo256>>;
+
+/// Bytes of decoded nodes and values kept for the next reader: they are found by hash, so no block makes
+/// them stale.
+const CACHE: CacheSize = CacheSize::new(32 * 1024 * 1024);
 
 /// A node's hash and its place in the trie: equal nodes at two places live and die separately.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, codec::Encode, codec::Decode)]
@@ -115,22 +123,30 @@ struct Nodes {
 }
 
 /// The nodes of the states from [`NodeStore::oldest`] to the youngest.
-#[derive(Default)]
-pub(crate) struct NodeStore(RwLock<Nodes>);
+pub(crate) struct NodeStore {
+    nodes: RwLock<Nodes>,
+    cache: SharedTrieCache<BlakeTwo256>,
+}
+
+impl Default for NodeStore {
+    fn default() -> Self {
+        Self::of(Nodes::default())
+    }
+}
 
 impl NodeStore {
     /// A store that holds one state, that of block `number`.
     pub(crate) fn with_state(number: u32, nodes: Vec<(NodeKey, Vec<u8>)>) -> Self {
-        Self(RwLock::new(Nodes {
-            live: nodes.into_iter().collect(),
-            youngest: number,
-            ..Nodes::default()
-        }))
+        Self::of(Nodes { live: nodes.into_iter().collect(), youngest: number, ..Nodes::default() })
+    }
+
+    fn of(nodes: Nodes) -> Self {
+        Self { nodes: RwLock::new(nodes), cache: SharedTrieCache::new(CACHE, None) }
     }
 
     /// Appends the next block's changes.
     pub(crate) fn commit(&self, delta: Delta) {
-        let mut nodes = self.0.write();
+        let mut nodes = self.nodes.write();
         let number = nodes.youngest.saturating_add(1);
         let mut added = Vec::with_capacity(delta.added.len());
         for (key, node) in delta.added {
@@ -146,12 +162,12 @@ impl NodeStore {
 
     /// The oldest block whose state can still be read.
     pub(crate) fn oldest(&self) -> u32 {
-        self.0.read().oldest()
+        self.nodes.read().oldest()
     }
 
     /// Forgets the states of all blocks before `number`.
     pub(crate) fn forget_before(&self, number: u32) {
-        let mut nodes = self.0.write();
+        let mut nodes = self.nodes.write();
         while nodes.oldest() < number.min(nodes.youngest) {
             let taken_away_at = nodes.oldest().saturating_add(1);
             let Some(journal) = nodes.journal.pop_front() else { return };
@@ -167,7 +183,7 @@ impl NodeStore {
     /// Undoes the youngest blocks until `number` is the youngest. States already forgotten cannot come
     /// back: stops at the oldest.
     pub(crate) fn undo_to(&self, number: u32) {
-        let mut nodes = self.0.write();
+        let mut nodes = self.nodes.write();
         while nodes.youngest > number {
             let Some(journal) = nodes.journal.pop_back() else { return };
             for key in journal.removed {
@@ -189,20 +205,32 @@ impl NodeStore {
 
     /// The nodes of the youngest state alone.
     pub(crate) fn youngest_state(&self) -> Vec<(NodeKey, Vec<u8>)> {
-        let nodes = self.0.read();
+        let nodes = self.nodes.read();
         let alive = nodes.live.iter().filter(|(key, _)| !nodes.dying.contains_key(key));
         alive.map(|(key, node)| (*key, node.clone())).collect()
     }
 
     /// How many nodes are stored.
     pub(crate) fn len(&self) -> usize {
-        self.0.read().live.len()
+        self.nodes.read().live.len()
     }
 
-    /// The state below `root`.
+    /// The state below `root`, for one read of little: what a block or the pool needs.
     pub(crate) fn backend(self: &Arc<Self>, root: H256) -> Backend {
-        let nodes: Arc<dyn Storage<BlakeTwo256>> = Arc::<Self>::clone(self);
-        TrieBackendBuilder::new(nodes, root).build()
+        TrieBackendBuilder::new(self.storage(), root)
+            .with_optional_cache(None::<LocalTrieCache<BlakeTwo256>>)
+            .build()
+    }
+
+    /// The state below `root`, with the cache that readers share: for answers over the socket, which walk
+    /// whole subnets and are asked again. Filling it costs more than a block's few reads would gain.
+    pub(crate) fn cached(self: &Arc<Self>, root: H256) -> Backend {
+        let cache = self.cache.local_cache_untrusted();
+        TrieBackendBuilder::new_with_cache(self.storage(), root, cache).build()
+    }
+
+    fn storage(self: &Arc<Self>) -> Arc<dyn Storage<BlakeTwo256>> {
+        Arc::<Self>::clone(self)
     }
 }
 
@@ -215,7 +243,7 @@ impl Nodes {
 
 impl Storage<BlakeTwo256> for NodeStore {
     fn get(&self, node: &H256, prefix: Prefix<'_>) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.read().live.get(&NodeKey::at(node, prefix)).cloned())
+        Ok(self.nodes.read().live.get(&NodeKey::at(node, prefix)).cloned())
     }
 }
 
@@ -233,7 +261,7 @@ mod tests {
         }
     }
     fn live(store: &NodeStore) -> Vec<u8> {
-        let mut nodes: Vec<u8> = store.0.read().live.values().map(|v| v[0]).collect();
+        let mut nodes: Vec<u8> = store.nodes.read().live.values().map(|v| v[0]).collect();
         nodes.sort_unstable();
         nodes
     }

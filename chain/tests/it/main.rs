@@ -5,6 +5,7 @@
 mod cli;
 mod client;
 mod endpoints;
+mod setters;
 mod swap;
 mod wallet;
 
