@@ -36,4 +36,5 @@ pub use key::{Coldkey, Hotkey, KeyError, SS58_PREFIX};
 pub use number::{MECHANISM_STRIDE, MechId, NetUid, Uid};
 pub use preflight::{MAX_OPEN_COMMITS, Obstacle, Route, Standing, TIMELOCK_VERSION, obstacles};
 pub use runtime::MetadataError;
+pub use shape::shape;
 pub use weights::{Weights, WeightsError};

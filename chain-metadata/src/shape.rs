@@ -8,8 +8,9 @@ use scale_info::{
 /// nearly as deep, and a type may contain itself.
 const MAX_DEPTH: usize = 12;
 
-/// The shape of a type: what SCALE encodes, with field names.
-pub(crate) fn shape(types: &PortableRegistry, id: u32) -> String {
+/// The shape of a type: what SCALE encodes, with field names and newtypes taken off, as in
+/// [`What`](crate::What).
+pub fn shape(types: &PortableRegistry, id: u32) -> String {
     at_depth(types, id, 0)
 }
 

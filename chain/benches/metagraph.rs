@@ -1,8 +1,18 @@
 //! A whole subnet over loopback, in one runtime call: 256 neurons (asked: 5 ms) and 4,096 (40 ms).
 //!
-//! `cargo bench -p chain --bench metagraph`
+//! `cargo bench -p chain --bench metagraph`; with `SDK_PYTHON`, a Python that has the SDK, the same chain
+//! is also read by that, and the ratio printed: `chain/benches/compare.sh` sets it up.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints figures, and one that cannot start has failed"
+)]
+
+use std::ffi::OsStr;
+use std::process::Command;
+use std::time::Instant;
 
 use chain::{Chain, ConnectOptions, Keypair, NetUid};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -38,7 +48,41 @@ fn metagraph(criterion: &mut Criterion) {
         let read = || runtime.block_on(chain.metagraph(NETUID, None)).unwrap();
         assert_eq!(read().neurons.len(), usize::from(neurons));
         criterion.bench_function(&format!("metagraph of {neurons}"), |bench| bench.iter(read));
+        if let Some(python) = std::env::var_os("SDK_PYTHON") {
+            let ours = median((0..READS).map(|_| {
+                let begun = Instant::now();
+                read();
+                begun.elapsed().as_secs_f64() * 1e3
+            }));
+            let theirs = sdk(&python, &node.url(), neurons);
+            println!(
+                "metagraph of {neurons} beside the SDK's: {ours:.1} ms and {theirs:.1} ms, {:.1} times as fast",
+                theirs / ours
+            );
+        }
     }
+}
+
+/// Reads of each in the comparison.
+const READS: usize = 11;
+
+fn median(times: impl Iterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The median time in which the SDK reads the same metagraph, ms.
+fn sdk(python: &OsStr, url: &str, neurons: u16) -> f64 {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sdk_metagraph.py");
+    let (netuid, reads) = (NETUID.0.to_string(), READS.to_string());
+    let ran = Command::new(python).args([script, url, &netuid, &reads]).output().unwrap();
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let (read, time) = said.trim().split_once(' ').unwrap_or_else(|| {
+        panic!("the SDK did not read: {}", String::from_utf8_lossy(&ran.stderr))
+    });
+    assert_eq!(read, neurons.to_string(), "it reads as many neurons");
+    time.parse().unwrap()
 }
 
 criterion_group! {

@@ -15,7 +15,7 @@ use subxt::{
     utils::H256,
 };
 
-use crate::ReadError;
+use crate::{ReadError, answer::Answer};
 
 /// The RPC methods every subtensor node serves.
 pub(crate) type Rpc = LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>;
@@ -67,6 +67,30 @@ impl At {
             R::into_visitor(),
         )
         .map_err(|source| ReadError::shape(fact(), source))
+    }
+
+    /// Calls a runtime API for an answer to be read field by field.
+    pub(crate) async fn ask(
+        &self,
+        api: &str,
+        method: &str,
+        args: impl IntoEncodableValues,
+    ) -> Result<Answer, ReadError> {
+        let fact = || format!("{api}.{method}");
+        let metadata = self.api.metadata_ref();
+        let type_id = match metadata.runtime_api_info(api, method) {
+            Ok(info) => info.output_id,
+            Err(_) => return Err(ReadError::Absent { fact: fact() }),
+        };
+        let payload = dynamic::runtime_api_call::<_, ()>(api, method, args);
+        let encoded = self
+            .api
+            .runtime_apis()
+            .encode_args(&payload)
+            .map_err(|source| ReadError::shape(fact(), source))?;
+        let function = format!("{api}_{method}");
+        let bytes = self.rpc.state_call(&function, Some(&encoded), Some(self.hash())).await?;
+        Ok(Answer { type_id, bytes })
     }
 
     /// Whether the runtime has a storage item.

@@ -16,6 +16,7 @@
 //!
 //! This crate never opens a coldkey's secret unless asked to by name, and never shows a secret.
 
+mod answer;
 mod at;
 mod call;
 pub mod cli;

@@ -1,11 +1,17 @@
 //! A subnet at one block: who is there, and how they fare.
 
 use chain_metadata::{Alpha, AxonInfo, Coldkey, Hotkey, NetUid, RawAddress, Tao, Uid};
+use codec::{Compact, Decode};
 use futures::future::try_join;
 use serde::{Deserialize, Serialize};
 use subxt::{ext::scale_decode::DecodeAsType, utils::AccountId32};
 
-use crate::{ReadError, at::At, client::SUBTENSOR};
+use crate::{
+    ReadError,
+    answer::{FieldError, Fields},
+    at::At,
+    client::SUBTENSOR,
+};
 
 /// A subnet's neurons at one block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,35 +104,43 @@ impl Metagraph {
 
     /// One runtime call, and beside it the one column that call leaves out.
     pub(crate) async fn read(at: &At, netuid: NetUid) -> Result<Self, ReadError> {
-        const API: &str = "SubnetInfoRuntimeApi";
-        let raw = at.call::<Option<RawMetagraph>>(API, "get_metagraph", (netuid.0,));
+        let answer = at.ask(API, METHOD, (netuid.0,));
         let trust = at.fetch::<Vec<u16>>(SUBTENSOR, "ValidatorTrust", (netuid.0,));
-        let (raw, trust) = try_join(raw, trust).await?;
-        let raw = raw.ok_or(ReadError::NoSubnet { netuid })?;
+        let (answer, trust) = try_join(answer, trust).await?;
+        let fields = answer.fields(at.api.metadata_ref().types()).map_err(unreadable)?;
+        let fields = fields.ok_or(ReadError::NoSubnet { netuid })?;
+        let raw = RawMetagraph::of(&fields).map_err(unreadable)?;
         raw.columns_agree()?;
         Ok(raw.into_metagraph(at, &trust.unwrap_or_default()))
     }
 }
 
+/// The runtime API.
+const API: &str = "SubnetInfoRuntimeApi";
+/// Its method.
+const METHOD: &str = "get_metagraph";
+
+fn unreadable(source: FieldError) -> ReadError {
+    ReadError::shape("SubnetInfoRuntimeApi.get_metagraph", source)
+}
+
 /// What `get_metagraph` returns, as far as we read it: fields are found by name, and what later
 /// runtimes add is skipped.
-#[derive(DecodeAsType)]
-#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 struct RawMetagraph {
     netuid: u16,
     name: Vec<u8>,
     tempo: u16,
     last_step: u64,
     blocks_since_last_step: u64,
-    owner_hotkey: AccountId32,
-    owner_coldkey: AccountId32,
+    owner_hotkey: [u8; 32],
+    owner_coldkey: [u8; 32],
     max_uids: u16,
     burn: u64,
     tao_in: u64,
     alpha_in: u64,
     alpha_out: u64,
-    hotkeys: Vec<AccountId32>,
-    coldkeys: Vec<AccountId32>,
+    hotkeys: Vec<[u8; 32]>,
+    coldkeys: Vec<[u8; 32]>,
     axons: Vec<RawAxon>,
     active: Vec<bool>,
     validator_permit: Vec<bool>,
@@ -141,7 +155,8 @@ struct RawMetagraph {
     total_stake: Vec<u64>,
 }
 
-#[derive(DecodeAsType)]
+/// An axon as stored; eight numbers of fixed width.
+#[derive(Decode, DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 struct RawAxon {
     block: u64,
@@ -150,7 +165,75 @@ struct RawAxon {
     port: u16,
     ip_type: u8,
     protocol: u8,
+    #[expect(dead_code, reason = "stored, and means nothing")]
+    placeholder1: u8,
+    #[expect(dead_code, reason = "stored, and means nothing")]
+    placeholder2: u8,
 }
+
+impl RawMetagraph {
+    fn of(fields: &Fields<'_>) -> Result<Self, FieldError> {
+        let key = |name| fields.dynamic::<AccountId32>(name).map(|key| key.0);
+        let keys = |name| {
+            let plain = fields.plain::<Vec<[u8; 32]>>(name, "Vec<[u8; 32]>")?;
+            plain.map_or_else(
+                || Ok(fields.dynamic::<Vec<AccountId32>>(name)?.into_iter().map(|k| k.0).collect()),
+                Ok,
+            )
+        };
+        let compact = |name| {
+            let plain = fields.plain::<Vec<Compact<u64>>>(name, "Vec<Compact<u64>>")?;
+            plain.map_or_else(
+                || fields.dynamic(name),
+                |column| Ok(column.into_iter().map(|value| value.0).collect()),
+            )
+        };
+        let ratios = |name| {
+            let plain = fields.plain::<Vec<Compact<u16>>>(name, "Vec<Compact<u16>>")?;
+            plain.map_or_else(
+                || fields.dynamic(name),
+                |column| Ok(column.into_iter().map(|value| value.0).collect()),
+            )
+        };
+        let flags = |name| {
+            let plain = fields.plain::<Vec<bool>>(name, "Vec<bool>")?;
+            plain.map_or_else(|| fields.dynamic(name), Ok)
+        };
+        let axons = fields.plain::<Vec<RawAxon>>("axons", AXONS)?;
+        Ok(Self {
+            netuid: fields.dynamic("netuid")?,
+            name: fields.dynamic("name")?,
+            tempo: fields.dynamic("tempo")?,
+            last_step: fields.dynamic("last_step")?,
+            blocks_since_last_step: fields.dynamic("blocks_since_last_step")?,
+            owner_hotkey: key("owner_hotkey")?,
+            owner_coldkey: key("owner_coldkey")?,
+            max_uids: fields.dynamic("max_uids")?,
+            burn: fields.dynamic("burn")?,
+            tao_in: fields.dynamic("tao_in")?,
+            alpha_in: fields.dynamic("alpha_in")?,
+            alpha_out: fields.dynamic("alpha_out")?,
+            hotkeys: keys("hotkeys")?,
+            coldkeys: keys("coldkeys")?,
+            axons: axons.map_or_else(|| fields.dynamic("axons"), Ok)?,
+            active: flags("active")?,
+            validator_permit: flags("validator_permit")?,
+            last_update: compact("last_update")?,
+            emission: compact("emission")?,
+            dividends: ratios("dividends")?,
+            incentives: ratios("incentives")?,
+            consensus: ratios("consensus")?,
+            block_at_registration: compact("block_at_registration")?,
+            alpha_stake: compact("alpha_stake")?,
+            tao_stake: compact("tao_stake")?,
+            total_stake: compact("total_stake")?,
+        })
+    }
+}
+
+/// The shape of [`RawAxon`]s.
+const AXONS: &str = "Vec<{block: u64, version: u32, ip: u128, port: u16, ip_type: u8, protocol: u8, \
+                     placeholder1: u8, placeholder2: u8}>";
 
 impl RawAxon {
     fn info(&self) -> Option<AxonInfo> {
@@ -201,8 +284,8 @@ impl RawMetagraph {
             tempo: self.tempo,
             last_step: self.last_step,
             blocks_since_last_step: self.blocks_since_last_step,
-            owner_hotkey: Hotkey::from_bytes(self.owner_hotkey.0),
-            owner_coldkey: Coldkey::from_bytes(self.owner_coldkey.0),
+            owner_hotkey: Hotkey::from_bytes(self.owner_hotkey),
+            owner_coldkey: Coldkey::from_bytes(self.owner_coldkey),
             max_uids: self.max_uids,
             burn: Tao(self.burn),
             tao_in: Tao(self.tao_in),
@@ -218,8 +301,8 @@ impl RawMetagraph {
         let flag = |column: &[bool]| column.get(place).copied().unwrap_or(false);
         Neuron {
             uid: Uid(u16::try_from(place).unwrap_or(u16::MAX)),
-            hotkey: Hotkey::from_bytes(self.hotkeys[place].0),
-            coldkey: Coldkey::from_bytes(self.coldkeys[place].0),
+            hotkey: Hotkey::from_bytes(self.hotkeys[place]),
+            coldkey: Coldkey::from_bytes(self.coldkeys[place]),
             axon: self.axons[place].info(),
             active: flag(&self.active),
             validator_permit: flag(&self.validator_permit),

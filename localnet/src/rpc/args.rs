@@ -52,7 +52,7 @@ impl Args {
 
     fn hex(&self, value: &Value) -> Result<Vec<u8>, RpcError> {
         let text = value.as_str().ok_or_else(|| self.wrong("hexadecimal bytes"))?;
-        hex::decode(text.strip_prefix("0x").unwrap_or(text))
+        const_hex::decode(text.strip_prefix("0x").unwrap_or(text))
             .map_err(|_| self.wrong("hexadecimal bytes"))
     }
 

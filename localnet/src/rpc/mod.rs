@@ -122,5 +122,5 @@ async fn accept(pending: PendingSubscriptionSink) -> Option<SubscriptionSink> {
 
 /// `0x`-prefixed hexadecimal.
 fn hex(bytes: impl AsRef<[u8]>) -> String {
-    format!("0x{}", hex::encode(bytes))
+    const_hex::encode_prefixed(bytes)
 }

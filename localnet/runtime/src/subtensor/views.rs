@@ -188,13 +188,23 @@ impl<T: Config> Pallet<T> {
             .zip(&coldkeys)
             .map(|(hotkey, owner)| Self::family_of(hotkey, || owner.clone(), netuid).inherited())
             .collect();
+        let mut identities = BTreeMap::new();
+        // Validators have some, and are few.
+        let dividends: BTreeMap<_, _> = AlphaDividendsPerSubnet::<T>::iter_prefix(netuid).collect();
         let tao_weight = TaoWeight::<T>::get();
         let total_stake = held.iter().map(|held| {
             let total = scoring::yuma::total_stake(held.alpha, held.root, tao_weight);
             Compact(TaoBalance(total.saturating_to_num()))
         });
         Some(Metagraph {
-            identities: coldkeys.iter().map(IdentitiesV2::<T>::get).collect(),
+            identities: coldkeys
+                .iter()
+                .map(|coldkey| {
+                    // Many hotkeys are one coldkey's.
+                    let known = identities.entry(coldkey.clone());
+                    known.or_insert_with(|| IdentitiesV2::<T>::get(coldkey)).clone()
+                })
+                .collect(),
             axons: hotkeys
                 .iter()
                 .map(|hotkey| Axons::<T>::get(netuid, hotkey).unwrap_or_default())
@@ -218,7 +228,10 @@ impl<T: Config> Pallet<T> {
             tao_dividends_per_hotkey: Vec::new(),
             alpha_dividends_per_hotkey: hotkeys
                 .iter()
-                .map(|key| (key.clone(), AlphaDividendsPerSubnet::<T>::get(netuid, key).into()))
+                .map(|key| {
+                    let dividend = dividends.get(key).copied().unwrap_or_default();
+                    (key.clone(), dividend.into())
+                })
                 .collect(),
             // Registration locks no collateral here.
             collateral_locked: vec![Compact(AlphaBalance(0)); n],
