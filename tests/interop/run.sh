@@ -15,6 +15,7 @@ venv() { # name, requirement...
     fi
 }
 venv venv11 bittensor==11.3.0
+venv venv10 bittensor==10.5.0
 
 # As the tests built them: an example brings the same features of dependencies with it.
 cargo build --locked --workspace --bins --example read --example interop
@@ -24,10 +25,11 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$home"' EXIT
 export HOME="$home" # the SDK caches metadata and wallets there
 
 # Runs a script against a chain of its own.
-judge() { # port, script, argument...
-    local port="$1" script="$2"
-    shift 2
-    "$target/debug/ganglion" localnet --port "$port" --block-ms 250 >"$home/localnet-$port.log" 2>&1 &
+judge() { # venv, port, flags of the chain, script, argument...
+    local python="$cache/$1/bin/python" port="$2" flags="$3" script="$4"
+    shift 4
+    # shellcheck disable=SC2086 # flags are words
+    "$target/debug/ganglion" localnet --port "$port" $flags >"$home/localnet-$port.log" 2>&1 &
     for _ in $(seq 100); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
         sleep 0.1
@@ -35,6 +37,7 @@ judge() { # port, script, argument...
     "$python" "tests/interop/$script" "ws://127.0.0.1:$port" "$@"
     kill %%
 }
-judge 19944 sdk.py "$target/debug/examples/read"
-judge 19945 btcli.py
+judge venv11 19944 "--block-ms 250" sdk.py "$target/debug/examples/read"
+judge venv11 19945 "--block-ms 250" btcli.py
+judge venv10 19946 "--block-ms 100 --genesis docs/subnet.toml" sdk10.py
 "$python" tests/interop/keys.py "$target/debug/examples/interop"

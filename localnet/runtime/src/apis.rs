@@ -3,7 +3,7 @@
 use crate::AccountId;
 use crate::info::{
     DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice,
+    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice, SubnetState,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
@@ -40,6 +40,8 @@ sp_api::decl_runtime_apis! {
         fn get_all_mechagraphs() -> Vec<Option<Metagraph<AccountId>>>;
         /// Everything about a mechanism.
         fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<AccountId>>;
+        /// The columns of a network's neurons.
+        fn get_subnet_state(netuid: NetUid) -> Option<SubnetState<AccountId>>;
         /// The subnet that the next network would replace.
         fn get_subnet_to_prune() -> Option<NetUid>;
         /// The account that holds a subnet's TAO.

@@ -190,6 +190,28 @@ structures! {
         collateral_earned: Vec<Compact<AlphaBalance>>,
     }
 
+    /// The columns of a subnet's neurons that older clients read.
+    SubnetState<A> {
+        netuid: Compact<NetUid>,
+        hotkeys: Vec<A>,
+        coldkeys: Vec<A>,
+        active: Vec<bool>,
+        validator_permit: Vec<bool>,
+        pruning_score: Vec<Compact<u16>>,
+        last_update: Vec<Compact<u64>>,
+        emission: Vec<Compact<AlphaBalance>>,
+        dividends: Vec<Compact<PerU16>>,
+        incentives: Vec<Compact<PerU16>>,
+        consensus: Vec<Compact<PerU16>>,
+        trust: Vec<Compact<PerU16>>,
+        rank: Vec<Compact<u16>>,
+        block_at_registration: Vec<Compact<u64>>,
+        alpha_stake: Vec<Compact<AlphaBalance>>,
+        tao_stake: Vec<Compact<TaoBalance>>,
+        total_stake: Vec<Compact<TaoBalance>>,
+        emission_history: Vec<Vec<Compact<AlphaBalance>>>,
+    }
+
     /// A hotkey that others stake on.
     DelegateInfo<A> {
         delegate_ss58: A,

@@ -35,7 +35,7 @@ pub mod types;
 
 use crate::info::{
     DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice,
+    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice, SubnetState,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
@@ -407,6 +407,9 @@ sp_api::impl_runtime_apis! {
         }
         fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<AccountId>> {
             SubtensorModule::metagraph(netuid, mecid)
+        }
+        fn get_subnet_state(netuid: NetUid) -> Option<SubnetState<AccountId>> {
+            SubtensorModule::subnet_state(netuid)
         }
         fn get_subnet_to_prune() -> Option<NetUid> {
             SubtensorModule::subnet_to_prune()

@@ -4,7 +4,7 @@ use super::pool::Fee;
 use super::*;
 use crate::info::{
     DynamicInfo, HyperparamEntry, HyperparamValue, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeInfo, SubnetPrice, proportions, text,
+    SimSwapResult, StakeInfo, SubnetPrice, SubnetState, proportions, text,
 };
 
 /// The columns of a subnet's neurons that are stored whole, read once for all of them.
@@ -240,6 +240,31 @@ impl<T: Config> Pallet<T> {
             coldkeys,
             hotkeys,
             ..Self::empty_metagraph(netuid)?
+        })
+    }
+
+    /// The columns of a subnet's neurons; what was paid in earlier epochs is not kept.
+    pub fn subnet_state(netuid: NetUid) -> Option<SubnetState<T::AccountId>> {
+        let all = Self::metagraph(netuid, MechId(0))?;
+        Some(SubnetState {
+            netuid: all.netuid,
+            hotkeys: all.hotkeys,
+            coldkeys: all.coldkeys,
+            active: all.active,
+            validator_permit: all.validator_permit,
+            pruning_score: all.pruning_score,
+            last_update: all.last_update,
+            emission: all.emission,
+            dividends: all.dividends,
+            incentives: all.incentives,
+            consensus: all.consensus,
+            trust: all.trust,
+            rank: all.rank,
+            block_at_registration: all.block_at_registration,
+            alpha_stake: all.alpha_stake,
+            tao_stake: all.tao_stake,
+            total_stake: all.total_stake,
+            emission_history: Vec::new(),
         })
     }
 
