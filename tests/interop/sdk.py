@@ -256,6 +256,47 @@ def same_as_ours(chain, netuid):
     differing = [name for name, value in shared.items() if parameters[name] != value]
     fact(f"both read {len(shared)} hyperparameters alike {differing or ''}", shared and not differing)
     fact("both read a balance", ours["balance"] == chain.balances.get(BOB.cold, block).rao)
+    same_chain(chain, netuid, ours)
+    same_neurons(chain, netuid, ours, chain.at(block))
+
+
+def same_chain(chain, netuid, ours):
+    """What is not of a neuron, at the block that our client read."""
+    pinned = chain.at(ours["block"]["number"])
+    theirs = chain.block_info(ours["block"]["number"])
+    fact("both know the block", ours["block"]["hash"] == theirs.hash.removeprefix("0x"))
+    seconds = pinned.timestamp().timestamp()
+    fact("and its time", abs(ours["block"]["ms"] / 1000 - seconds) < 1)
+    fact("and the chain's pace", ours["block_time_s"] == chain.block_time())
+    fact("and the next epoch's block", ours["next_epoch_block"] == pinned.epochs.next_epoch_start_block(netuid))
+    stored = {
+        "epoch": "SubnetEpochIndex", "last_update": "LastUpdate",
+    }
+    for name, item in stored.items():
+        fact(f"and {item}", ours[name] == pinned.query(("SubtensorModule", item), [netuid]))
+    graph, info = ours["metagraph"], pinned.subnets.metagraph(netuid)
+    pool = {"tao_in": "SubnetTAO", "alpha_in": "SubnetAlphaIn", "alpha_out": "SubnetAlphaOut", "burn": "Burn",
+            "tempo": "Tempo", "blocks_since_last_step": "BlocksSinceLastStep", "max_uids": "MaxAllowedUids"}
+    differing = [name for name, item in pool.items()
+                 if graph[name] != pinned.query(("SubtensorModule", item), [netuid])]
+    fact(f"and the subnet's pool and pace {differing or ''}", not differing)
+    owner = pinned.query(("SubtensorModule", "SubnetOwner"), [netuid])
+    fact("and its owner", graph["owner_coldkey"] == owner and graph["owner_hotkey"] == ALICE.hot)
+    fact("and its name", graph["name"] == info.name)
+
+
+def same_neurons(chain, netuid, ours, pinned):
+    """What hangs on a neuron: stake, commitment, weights."""
+    rows = {uid: row for uid, row in pinned.query_map(("SubtensorModule", "Weights"), [netuid])}
+    for own, neuron in zip(ours["neurons"], ours["metagraph"]["neurons"]):
+        uid, hotkey = neuron["uid"], neuron["hotkey"]
+        fact(f"both find uid {uid} by its hotkey", own["uid"] == pinned.neurons.uid(hotkey, netuid) == uid)
+        stake = pinned.staking.get(neuron["coldkey"], hotkey, netuid).rao
+        fact(f"and its owner's stake", own["stake"] == stake)
+        theirs = str(pinned.identity.commitment(netuid, hotkey))
+        committed = own["commitment"] and bytes.fromhex(own["commitment"][0]).decode()
+        fact("and its commitment", (committed in theirs) if committed else "hello" not in theirs)
+        fact("and its weights", [tuple(pair) for pair in own["weights"]] == [tuple(p) for p in rows.get(uid, [])])
 
 
 def every_read(chain, netuid):
