@@ -22,8 +22,8 @@ pub mod worlds;
 pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use compose::{Part, compose};
 pub use laws::Law;
-pub use report::{Actor, BoundCheck, Report};
-pub use season::{ArenaError, Moment, Season, Settings, World, play, play_at};
+pub use report::{Actor, BoundCheck, Report, rehearse};
+pub use season::{ArenaError, Moment, Season, Settings, World, play, play_at, unsplit};
 pub use subnet::{Hyperparameters, Slots, Venue, VenueError, Venues};
 pub use sweep::{Point, Sweep, points};
 

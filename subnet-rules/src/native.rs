@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::thread;
 
 use crate::arena::worlds::forecasting::Forecasting;
 use crate::arena::worlds::forging::Forging;
 use crate::arena::worlds::serving::{self, Serving};
 use crate::arena::worlds::texts::{Actor, Texts};
 use crate::arena::worlds::tuning::Tuning;
-use crate::arena::{ArenaError, Part, Report, Season, Settings, Venues, World, compose, play_at};
+use crate::arena::{
+    ArenaError, Part, Report, Season, Settings, Venues, World, compose, play_at, unsplit,
+};
 use crate::cases::{self, CaseError};
 use crate::digest::Digest;
 use crate::forge::{Forge, ForgeError};
@@ -132,14 +135,14 @@ fn native_season(
     Ok(match name.as_str() {
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
-            season(&rule, &mut Serving::new(&rule, seed), rehearsal, log)?
+            season(&rule, || Serving::new(&rule, seed), rehearsal, log)?
         }
         "forge" => {
             let rule = Forge::new(manifest)?;
-            season(&rule, &mut Forging::new(&rule, seed), rehearsal, log)?
+            season(&rule, || Forging::new(&rule, seed), rehearsal, log)?
         }
-        "tune" => season(&Tune::new(manifest)?, &mut Tuning::new(seed), rehearsal, log)?,
-        "topic" => season(&Topic::new(manifest)?, &mut Forecasting::new(seed), rehearsal, log)?,
+        "tune" => season(&Tune::new(manifest)?, || Tuning::new(seed), rehearsal, log)?,
+        "topic" => season(&Topic::new(manifest)?, || Forecasting::new(seed), rehearsal, log)?,
         other => return Err(NativeError::Unknown(other.to_owned())),
     })
 }
@@ -151,22 +154,38 @@ fn starlark_season(
 ) -> Result<Report, NativeError> {
     let Rehearsal { settings, trials, actors, program, .. } = rehearsal;
     let rule = Star::start(package, program, Limits::default())?;
-    let mut world = Texts::start(program, trials.cast.as_deref(), actors, settings.seed)?;
-    let (_, report) = season(&rule, &mut world, rehearsal, log)?;
-    match world.mistake() {
+    let start = || Texts::start(program, trials.cast.as_deref(), actors, settings.seed);
+    let (mut world, mut twin) = (start()?, start()?);
+    // One process judges for both.
+    let season = play_at(&rule, &mut world, settings, log, rehearsal.venues)?;
+    let unsplit = unsplit(&rule, &mut twin, settings)?;
+    match world.mistake().or_else(|| twin.mistake()) {
         Some(mistake) => Err(mistake.into()),
-        None => Ok(report),
+        None => Ok(Report::new(&package.manifest, settings, &Season { unsplit, ..season })),
     }
 }
 
-fn season<R: Rule, W: World<R>>(
+/// A season, and beside it the same one with operators unsplit.
+fn season<R, W>(
     rule: &R,
-    world: &mut W,
+    world: impl Fn() -> W,
     rehearsal: &Rehearsal<'_>,
     log: impl Write,
-) -> Result<(Season, Report), ArenaError> {
-    let season = play_at(rule, world, rehearsal.settings, log, rehearsal.venues)?;
-    let report = Report::new(rule.manifest(), rehearsal.settings, &season);
+) -> Result<(Season, Report), ArenaError>
+where
+    R: Rule + Sync,
+    W: World<R> + Send,
+{
+    let settings = rehearsal.settings;
+    let (mut ours, mut twin) = (world(), world());
+    let (season, unsplit) = thread::scope(|scope| {
+        let beside = scope.spawn(move || unsplit(rule, &mut twin, settings));
+        let season = play_at(rule, &mut ours, settings, log, rehearsal.venues);
+        // A panic there is one here.
+        (season, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let season = Season { unsplit: unsplit?, ..season? };
+    let report = Report::new(rule.manifest(), settings, &season);
     Ok((season, report))
 }
 

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use subnet_rules::arena::worlds::texts::Texts;
-use subnet_rules::arena::{Hyperparameters, Report, Settings, play};
+use subnet_rules::arena::{Hyperparameters, Report, Settings, rehearse};
 use subnet_rules::manifest::Manifest;
 use subnet_rules::package::{Package, Trials};
 use subnet_rules::star::{Limits, Program, Star};
@@ -67,9 +67,8 @@ fn season(package: &Package, trials: &Trials) -> Report {
         Settings { epochs: 120, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
     let rule = Star::start(package, &program, Limits::default()).unwrap();
     let cast = trials.cast.as_deref();
-    let mut world = Texts::start(&program, cast, &[], settings.seed).unwrap();
-    let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
-    Report::new(&package.manifest, &settings, &season)
+    let world = || Texts::start(&program, cast, &[], settings.seed).unwrap();
+    rehearse(&rule, world, &settings).unwrap()
 }
 
 fn ledger() -> (Package, Trials) {

@@ -131,6 +131,19 @@ impl Cast {
         Self(others.map(scaled).chain(league).collect())
     }
 
+    /// The same cast with one identity for each operator of several, if there is one.
+    pub fn unsplit(&self) -> Option<Self> {
+        let split = self.0.iter().any(|group| group.each > 1);
+        split.then(|| Self(self.0.iter().map(|group| Group { each: 1, ..*group }).collect()))
+    }
+
+    /// Which operators have several identities.
+    pub(super) fn splitters(&self) -> impl Fn(usize) -> bool + use<> {
+        let of = |group: &Group| std::iter::repeat_n(group.each > 1, group.operators);
+        let all: Vec<bool> = self.0.iter().flat_map(of).collect();
+        move |operator| all.get(operator).copied().unwrap_or(false)
+    }
+
     /// How many identities play.
     pub fn size(&self) -> usize {
         self.0.iter().map(|group| group.operators * group.each).sum()
@@ -147,13 +160,15 @@ impl Cast {
         let mut operator = 0;
         for group in &self.0 {
             for _ in 0..group.operators {
-                for _ in 0..group.each {
+                for sibling in 0..group.each {
                     let index = u16::try_from(identities.len()).unwrap_or(u16::MAX);
+                    let place = u16::try_from(operator).unwrap_or(u16::MAX);
+                    let sibling = u16::try_from(sibling).unwrap_or(u16::MAX);
                     identities.push(Identity {
                         kind: group.kind,
                         operator,
                         siblings: group.each,
-                        hotkey: hotkey(seed, "miner", index),
+                        hotkey: miner(seed, place, sibling),
                         uid: Uid(first_uid + index),
                     });
                 }
@@ -203,6 +218,14 @@ pub(super) fn hotkey(seed: u64, role: &str, index: u16) -> Hotkey {
     Hotkey::from_bytes(Digest::of("ganglion/arena/hotkey", &parts).0)
 }
 
+/// A miner's hotkey: of its operator and its place among that one's identities, so that everybody else
+/// stays who they are when an operator splits.
+fn miner(seed: u64, operator: u16, sibling: u16) -> Hotkey {
+    let parts: [&[u8]; 4] =
+        [&seed.to_le_bytes(), b"miner", &operator.to_le_bytes(), &sibling.to_le_bytes()];
+    Hotkey::from_bytes(Digest::of("ganglion/arena/hotkey", &parts).0)
+}
+
 /// One registered miner of a season.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -229,6 +252,17 @@ mod tests {
         assert_eq!(identities.len(), 20);
         assert_eq!(identities[19].uid, Uid(25));
         assert_eq!(identities.iter().filter(|one| one.operator == 8).count(), 3);
+    }
+
+    #[test]
+    fn when_operators_are_unsplit_the_others_stay_who_they_are() {
+        let cast: Cast = "honest:2,sybil:2x3,forger:1".parse().unwrap();
+        let (split, one) = (cast.identities(1, 2), cast.unsplit().unwrap().identities(1, 2));
+        assert_eq!((split.len(), one.len()), (9, 5));
+        for of_one in &one {
+            assert!(split.iter().any(|it| it.hotkey == of_one.hotkey && it.kind == of_one.kind));
+        }
+        assert_eq!("honest:2".parse::<Cast>().unwrap().unsplit(), None);
     }
 
     #[test]

@@ -96,9 +96,24 @@ fn together(parts: &[Part], amounts: &[u64]) -> Season {
         work: sum(|season| season.work),
         figures: figures(parts, amounts),
         inapplicable: Vec::new(),
+        unsplit: unsplit(parts, amounts, epochs),
         apart: parts.iter().filter_map(|part| part.season.apart).reduce(f64::max),
         log: Digest([0; 32]),
     }
+}
+
+/// What operators of several identities earned as one each, in all classes together.
+fn unsplit(parts: &[Part], amounts: &[u64], epochs: usize) -> Option<Vec<f64>> {
+    let total: u64 = amounts.iter().sum();
+    let mut sums = vec![0.0; epochs];
+    for (part, amount) in parts.iter().zip(amounts) {
+        #[expect(clippy::cast_precision_loss, reason = "an epoch's emission is below 2^53 rao")]
+        let weight = *amount as f64 / total as f64;
+        for (sum, earned) in sums.iter_mut().zip(part.season.unsplit.as_ref()?) {
+            *sum += weight * earned;
+        }
+    }
+    Some(sums)
 }
 
 /// Incentive of the owner and the miners in one epoch, of 1.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::cast::Kind;
-use super::report::Earned;
+use super::cast::{Cast, Kind};
+use super::report::{Earned, warm_up};
 use super::season::Season;
 
 /// Share of all incentive below which a kind counts as earning nothing.
@@ -14,9 +14,11 @@ const SPLIT_GAIN: f64 = 1.05;
 /// luck stay within.
 const SURE: f64 = 2.326;
 /// What may be put down to luck at most, in units of one, times the root of the season's epochs: half of
-/// one's pay in 20 epochs, a sixth in 200. Operators may also be unequal by skill, and a crown makes them
-/// so for long: neither excuses a gain.
+/// one's pay in 20 epochs, a sixth in 200.
 const LUCKIEST: f64 = 2.3;
+/// Stretches of epochs whose means are compared: standings last, so that single epochs are not
+/// independent of each other.
+const STRETCHES: usize = 10;
 /// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
 const JUDGE_COST: u64 = 2;
 
@@ -32,14 +34,14 @@ pub struct Law {
 }
 
 /// All ten laws.
-pub(super) fn check(season: &Season, earned: &Earned) -> Vec<Law> {
+pub(super) fn check(season: &Season, earned: &Earned, cast: &Cast) -> Vec<Law> {
     let absent = season.inapplicable.iter().map(|(kind, why)| inapplicable(*kind, why));
     let mut laws = vec![
         fresh(season),
         recomputed("L2 only serialised measurements are judged", season),
         little("L3 a copy is worth nothing", earned, &[Kind::Copier]),
         little("L4 no work is worth nothing", earned, &[Kind::Lazy]),
-        split(earned, season.incentive.len()),
+        split(season, cast),
         monotone(earned),
         recomputed("L7 equal logs give equal weights", season),
         little("L8 what is malformed is worth nothing", earned, &[Kind::Poison]),
@@ -79,38 +81,52 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
     Law { name, holds, detail: format!("{} of all, {NOTHING} allowed", detail.join(", ")) }
 }
 
-/// What operators of many identities earned beside those of one, on the same means. Luck is told apart
-/// from a gain by how unequally the operators of one did: a bound on the difference of two means that
-/// share their spread.
-fn split(earned: &Earned, epochs: usize) -> Law {
+/// What operators of several identities earned beside what the same operators earned in the same season
+/// with one identity each. Luck mostly cancels, as nothing else is different; what is left of it is told
+/// from the differences between stretches of epochs.
+fn split(season: &Season, cast: &Cast) -> Law {
     let name = "L5 splitting does not pay";
-    let (Some(many), Some(one)) = (earned.operators(Kind::Sybil), earned.operators(Kind::Honest))
-    else {
+    if cast.unsplit().is_none() {
         return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
+    }
+    let Some(alone) = &season.unsplit else {
+        let detail = "the season was not played unsplit".to_owned();
+        return Law { name, holds: false, detail };
     };
-    let (gained, alone) = (mean(many), mean(one));
-    let most = alone * LUCKIEST / count_of(epochs.max(1)).sqrt();
-    let allowed = alone * SPLIT_GAIN + luck(many.len(), one).min(most);
-    let detail = if alone > 0.0 {
-        let (gain, allowed) = (gained / alone, allowed / alone);
-        format!("an operator of many earns {gain:.3} of an operator of one, {allowed:.3} allowed")
+    let splitters = cast.splitters();
+    let split = season.incentive.iter().map(|row| {
+        let ours = season.identities.iter().zip(row).filter(|(one, _)| splitters(one.operator));
+        ours.map(|(_, share)| share).sum::<f64>()
+    });
+    let pairs: Vec<(f64, f64)> =
+        split.zip(alone.iter().copied()).skip(warm_up(alone.len())).collect();
+    let (gained, one) = (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|p| p.1)));
+    let most = one * LUCKIEST / count_of(alone.len().max(1)).sqrt();
+    let allowed = one * SPLIT_GAIN + luck(&pairs).min(most);
+    let detail = if one > 0.0 {
+        let (gain, allowed) = (gained / one, allowed / one);
+        format!("as several they earn {gain:.3} of what they earn as one, {allowed:.3} allowed")
     } else {
-        format!("an operator of many earns {gained:.4}, operators of one nothing")
+        format!("as several they earn {gained:.4}, as one nothing")
     };
-    Law { name, holds: gained <= allowed, detail }
+    Law { name, holds: gained <= allowed.max(NOTHING), detail }
 }
 
-/// How much more than the mean of `like` the mean of `count` more of them may be by luck alone. The
-/// normal bound, also where there are few: it takes too little for luck then, which is the strict side.
-fn luck(count: usize, like: &[f64]) -> f64 {
-    let mean = mean(like);
-    let squares = like.iter().map(|earned| (earned - mean) * (earned - mean)).sum::<f64>();
-    let spread = (squares / (count_of(like.len()) - 1.0).max(1.0)).sqrt();
-    SURE * spread * (1.0 / count_of(count) + 1.0 / count_of(like.len())).sqrt()
+/// How much the mean difference of pairs may be off by luck: from the means of stretches, by the normal
+/// bound, which is the strict side where there are few.
+fn luck(pairs: &[(f64, f64)]) -> f64 {
+    let length = pairs.len().div_ceil(STRETCHES).max(1);
+    let of = |stretch: &[(f64, f64)]| mean(stretch.iter().map(|(split, one)| split - one));
+    let means: Vec<f64> = pairs.chunks(length).map(of).collect();
+    let middle = mean(means.iter().copied());
+    let squares: f64 = means.iter().map(|one| (one - middle) * (one - middle)).sum();
+    let count = count_of(means.len());
+    SURE * (squares / (count - 1.0).max(1.0) / count.max(1.0)).sqrt()
 }
 
-fn mean(earned: &[f64]) -> f64 {
-    earned.iter().sum::<f64>() / count_of(earned.len()).max(1.0)
+fn mean(of: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = count_of(of.len()).max(1.0);
+    of.sum::<f64>() / count
 }
 
 #[expect(clippy::cast_precision_loss, reason = "operators and epochs are far below 2^53")]
@@ -122,6 +138,7 @@ fn monotone(earned: &Earned) -> Law {
     let name = "L6 better work is never paid less";
     match (earned.operators(Kind::Substitute), earned.operators(Kind::Honest)) {
         (Some(worse), Some(honest)) => {
+            let mean = |of: &[f64]| mean(of.iter().copied());
             let (worse, honest) = (mean(worse), mean(honest));
             let detail = format!("cheaper means earn {worse:.4}, the named ones {honest:.4}");
             Law { name, holds: worse <= honest, detail }

@@ -3,14 +3,16 @@
 mod html;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::Serialize;
 
 use super::cast::{BURN, Cast, Kind};
 use super::laws::{self, Law};
-use super::season::{Season, Settings};
+use super::season::{ArenaError, Season, Settings, World, play, unsplit};
 use crate::digest::Digest;
 use crate::manifest::{Bound, Manifest};
+use crate::rule::Rule;
 
 /// Epochs at the beginning whose pay does not count towards shares: nobody is known yet, and whoever
 /// is known first gets everything. A tenth of the season, at most this many.
@@ -154,7 +156,7 @@ impl Report {
                 .iter()
                 .flat_map(|bound| checks(bound, &earned, season))
                 .collect(),
-            laws: laws::check(season, &earned),
+            laws: laws::check(season, &earned, &settings.cast),
             log_digest: season.log,
             apart_from_chain: season.apart,
             plots: html::Plots::of(season),
@@ -183,6 +185,20 @@ impl Report {
     pub fn html(&self) -> String {
         html::page(self)
     }
+}
+
+/// Plays a season without a log, and the same one with operators unsplit, and says what they showed.
+///
+/// # Errors
+/// As [`play`].
+pub fn rehearse<R: Rule, W: World<R>>(
+    rule: &R,
+    world: impl Fn() -> W,
+    settings: &Settings,
+) -> Result<Report, ArenaError> {
+    let season = play(rule, &mut world(), settings, io::sink())?;
+    let unsplit = unsplit(rule, &mut world(), settings)?;
+    Ok(Report::new(rule.manifest(), settings, &Season { unsplit, ..season }))
 }
 
 fn actors(season: &Season, earned: &Earned) -> Vec<Actor> {

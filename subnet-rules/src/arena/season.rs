@@ -126,6 +126,9 @@ pub struct Season {
     pub figures: Vec<(String, f64)>,
     /// Kinds in the cast that can do nothing of their own against this rule, and why.
     pub inapplicable: Vec<(Kind, &'static str)>,
+    /// What operators of several identities earned together in each epoch of the same season when they
+    /// had one each, of 1; where that was [played](unsplit).
+    pub unsplit: Option<Vec<f64>>,
     /// Where a chain was played on: the largest difference of an identity's incentive in an epoch
     /// between that chain and the epoch computed in process, of 1.
     pub apart: Option<f64>,
@@ -172,6 +175,26 @@ pub fn play_at<R: Rule, W: World<R>>(
     stage.season.log = stage.recorder.head();
     stage.season.draws.1 = stage.seen.len() as u64;
     Ok(stage.season)
+}
+
+/// Plays the same season with one identity for each operator of several, where the cast has such: what
+/// those operators earned together in each epoch, of 1.
+///
+/// # Errors
+/// As [`play`].
+pub fn unsplit<R: Rule, W: World<R>>(
+    rule: &R,
+    world: &mut W,
+    settings: &Settings,
+) -> Result<Option<Vec<f64>>, ArenaError> {
+    let Some(cast) = settings.cast.unsplit() else { return Ok(None) };
+    let season = play(rule, world, &Settings { cast, ..settings.clone() }, io::sink())?;
+    let splitters = settings.cast.splitters();
+    let earned = |row: &Vec<f64>| {
+        let ours = season.identities.iter().zip(row).filter(|(one, _)| splitters(one.operator));
+        ours.map(|(_, share)| share).sum()
+    };
+    Ok(Some(season.incentive.iter().map(earned).collect()))
 }
 
 struct Stage<'r, R: Rule, L> {
@@ -229,6 +252,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
                 work: (0, 0),
                 figures: Vec::new(),
                 inapplicable: Vec::new(),
+                unsplit: None,
                 apart: None,
                 log: Digest([0; 32]),
             },

@@ -23,8 +23,7 @@ fn season(cast: &str, epochs: u64, validators: u16, seed: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    let season = play(&rule, &mut Serving::new(&rule, seed), &settings, std::io::sink()).unwrap();
-    Report::new(rule.manifest(), &settings, &season)
+    rehearse(&rule, || Serving::new(&rule, seed), &settings).unwrap()
 }
 
 #[test]
@@ -196,9 +195,8 @@ fn every_planted_bug_makes_the_arena_fail() {
         Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
     for bug in BUGS {
         let rule = Bugged { rule: rule(), bug, judged: Cell::default(), before: Cell::default() };
-        let mut world = Serving::new(&rule.rule, 1);
-        let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
-        let report = Report::new(rule.manifest(), &settings, &season);
+        let world = || Serving::new(&rule.rule, 1);
+        let report = rehearse(&rule, world, &settings).unwrap();
         assert!(!report.holds(), "{bug:?} went unnoticed");
     }
 }
@@ -213,9 +211,7 @@ fn every_bug_in_what_is_declared_makes_the_arena_fail() {
         assert!(text.contains(right), "{name}: the manifest has no `{right}`");
         let manifest = Manifest::parse(&text.replacen(right, wrong, 1)).unwrap();
         let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration()).unwrap();
-        let mut world = Serving::new(&rule, 1);
-        let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
-        let report = Report::new(rule.manifest(), &settings, &season);
+        let report = rehearse(&rule, || Serving::new(&rule, 1), &settings).unwrap();
         assert!(!report.holds(), "{name} went unnoticed");
     }
 }

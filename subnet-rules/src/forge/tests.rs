@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::arena::worlds::forging::Forging;
-use crate::arena::{Hyperparameters, Report, Settings, play};
+use crate::arena::{Hyperparameters, Report, Settings, rehearse};
 use crate::package::Package;
 
 fn rule() -> Forge {
@@ -18,9 +18,7 @@ fn season(cast: &str, epochs: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    let mut world = Forging::new(&rule, seed);
-    let season = play(&rule, &mut world, &settings, std::io::sink()).unwrap();
-    Report::new(rule.manifest(), &settings, &season)
+    rehearse(&rule, || Forging::new(&rule, seed), &settings).unwrap()
 }
 
 #[test]

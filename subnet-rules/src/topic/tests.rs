@@ -2,7 +2,7 @@ use scoring::evidence::Evidence;
 
 use super::*;
 use crate::arena::worlds::forecasting::Forecasting;
-use crate::arena::{Hyperparameters, Report, Season, Settings, play};
+use crate::arena::{Hyperparameters, Report, Season, Settings, play, rehearse, unsplit};
 use crate::digest::Digest;
 use crate::package::Package;
 use crate::sealed::Opening;
@@ -21,6 +21,8 @@ fn season(cast: &str, epochs: u64) -> (Season, Report) {
         chain: Hyperparameters::default(),
     };
     let season = play(&rule, &mut Forecasting::new(seed), &settings, std::io::sink()).unwrap();
+    let unsplit = unsplit(&rule, &mut Forecasting::new(seed), &settings).unwrap();
+    let season = Season { unsplit, ..season };
     let report = Report::new(rule.manifest(), &settings, &season);
     (season, report)
 }
@@ -61,8 +63,7 @@ fn the_whole_cast_breaks_no_bound() {
         chain: Hyperparameters::default(),
     };
     let rule = rule();
-    let season = play(&rule, &mut Forecasting::new(5), &settings, std::io::sink()).unwrap();
-    let report = Report::new(rule.manifest(), &settings, &season);
+    let report = rehearse(&rule, || Forecasting::new(5), &settings).unwrap();
     assert!(report.holds(), "{report:#?}");
     assert!(report.bounds.iter().any(|bound| bound.name == "synthesis over best worker at most"));
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::arena::worlds::tuning::Tuning;
-use crate::arena::{Hyperparameters, Report, Settings, play};
+use crate::arena::{Hyperparameters, Report, Settings, rehearse};
 use crate::package::Package;
 
 fn rule() -> Tune {
@@ -147,8 +147,7 @@ fn season(cast: &str, epochs: u64, seed: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    let season = play(&rule, &mut Tuning::new(seed), &settings, std::io::sink()).unwrap();
-    Report::new(rule.manifest(), &settings, &season)
+    rehearse(&rule, || Tuning::new(seed), &settings).unwrap()
 }
 
 #[test]
@@ -169,7 +168,6 @@ fn the_whole_cast_breaks_no_bound() {
         chain: Hyperparameters::default(),
     };
     let rule = rule();
-    let season = play(&rule, &mut Tuning::new(3), &settings, std::io::sink()).unwrap();
-    let report = Report::new(rule.manifest(), &settings, &season);
+    let report = rehearse(&rule, || Tuning::new(3), &settings).unwrap();
     assert!(report.holds(), "{report:#?}");
 }
