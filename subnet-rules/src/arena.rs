@@ -23,7 +23,7 @@ pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use compose::{Part, compose};
 pub use laws::Law;
 pub use report::{Actor, BoundCheck, Report, rehearse};
-pub use season::{ArenaError, Moment, Season, Settings, World, play, play_at, unsplit};
+pub use season::{ArenaError, Moment, Season, Settings, Unsplit, World, play, play_at, unsplit};
 pub use subnet::{Hyperparameters, Slots, Venue, VenueError, Venues};
 pub use sweep::{Point, Sweep, points};
 

@@ -131,18 +131,18 @@ fn native_season(
     rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<(Season, Report), NativeError> {
-    let (manifest, seed) = (manifest.clone(), rehearsal.settings.seed);
+    let manifest = manifest.clone();
     Ok(match name.as_str() {
         "serve" => {
             let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration())?;
-            season(&rule, || Serving::new(&rule, seed), rehearsal, log)?
+            season(&rule, |seed| Serving::new(&rule, seed), rehearsal, log)?
         }
         "forge" => {
             let rule = Forge::new(manifest)?;
-            season(&rule, || Forging::new(&rule, seed), rehearsal, log)?
+            season(&rule, |seed| Forging::new(&rule, seed), rehearsal, log)?
         }
-        "tune" => season(&Tune::new(manifest)?, || Tuning::new(seed), rehearsal, log)?,
-        "topic" => season(&Topic::new(manifest)?, || Forecasting::new(seed), rehearsal, log)?,
+        "tune" => season(&Tune::new(manifest)?, Tuning::new, rehearsal, log)?,
+        "topic" => season(&Topic::new(manifest)?, Forecasting::new, rehearsal, log)?,
         other => return Err(NativeError::Unknown(other.to_owned())),
     })
 }
@@ -154,33 +154,32 @@ fn starlark_season(
 ) -> Result<Report, NativeError> {
     let Rehearsal { settings, trials, actors, program, .. } = rehearsal;
     let rule = Star::start(package, program, Limits::default())?;
-    let start = || Texts::start(program, trials.cast.as_deref(), actors, settings.seed);
-    let (mut world, mut twin) = (start()?, start()?);
-    // One process judges for both.
+    let start = |seed| Texts::start(program, trials.cast.as_deref(), actors, seed);
+    let mut world = start(settings.seed)?;
     let season = play_at(&rule, &mut world, settings, log, rehearsal.venues)?;
-    let unsplit = unsplit(&rule, &mut twin, settings)?;
-    match world.mistake().or_else(|| twin.mistake()) {
-        Some(mistake) => Err(mistake.into()),
-        None => Ok(Report::new(&package.manifest, settings, &Season { unsplit, ..season })),
+    if let Some(mistake) = world.mistake() {
+        return Err(mistake.into());
     }
+    let again = |seed| start(seed).map_err(|error| ArenaError::Actors(error.into()));
+    let unsplit = unsplit(&rule, again, settings)?;
+    Ok(Report::new(&package.manifest, settings, &Season { unsplit, ..season }))
 }
 
 /// A season, and beside it the same one with operators unsplit.
 fn season<R, W>(
     rule: &R,
-    world: impl Fn() -> W,
+    world: impl Fn(u64) -> W + Sync,
     rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<(Season, Report), ArenaError>
 where
     R: Rule + Sync,
-    W: World<R> + Send,
+    W: World<R>,
 {
-    let settings = rehearsal.settings;
-    let (mut ours, mut twin) = (world(), world());
+    let (settings, world) = (rehearsal.settings, &world);
     let (season, unsplit) = thread::scope(|scope| {
-        let beside = scope.spawn(move || unsplit(rule, &mut twin, settings));
-        let season = play_at(rule, &mut ours, settings, log, rehearsal.venues);
+        let beside = scope.spawn(move || unsplit(rule, |seed| Ok(world(seed)), settings));
+        let season = play_at(rule, &mut world(settings.seed), settings, log, rehearsal.venues);
         // A panic there is one here.
         (season, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

@@ -67,7 +67,7 @@ fn season(package: &Package, trials: &Trials) -> Report {
         Settings { epochs: 120, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
     let rule = Star::start(package, &program, Limits::default()).unwrap();
     let cast = trials.cast.as_deref();
-    let world = || Texts::start(&program, cast, &[], settings.seed).unwrap();
+    let world = |seed| Texts::start(&program, cast, &[], seed).unwrap();
     rehearse(&rule, world, &settings).unwrap()
 }
 

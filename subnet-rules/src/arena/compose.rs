@@ -11,7 +11,7 @@ use scoring::pay::Shape;
 use scoring::yuma::EpochOutput;
 
 use super::report::{Report, warm_up};
-use super::season::{ArenaError, Season, Settings};
+use super::season::{ArenaError, Season, Settings, Unsplit};
 use super::subnet::EMISSION;
 use crate::digest::Digest;
 use crate::log::composed_head;
@@ -103,17 +103,22 @@ fn together(parts: &[Part], amounts: &[u64]) -> Season {
 }
 
 /// What operators of several identities earned as one each, in all classes together.
-fn unsplit(parts: &[Part], amounts: &[u64], epochs: usize) -> Option<Vec<f64>> {
+fn unsplit(parts: &[Part], amounts: &[u64], epochs: usize) -> Option<Unsplit> {
     let total: u64 = amounts.iter().sum();
-    let mut sums = vec![0.0; epochs];
+    let mut all = Unsplit { alone: vec![0.0; epochs], further: Vec::new() };
     for (part, amount) in parts.iter().zip(amounts) {
         #[expect(clippy::cast_precision_loss, reason = "an epoch's emission is below 2^53 rao")]
         let weight = *amount as f64 / total as f64;
-        for (sum, earned) in sums.iter_mut().zip(part.season.unsplit.as_ref()?) {
+        let of_part = part.season.unsplit.as_ref()?;
+        for (sum, earned) in all.alone.iter_mut().zip(&of_part.alone) {
             *sum += weight * earned;
         }
+        all.further.resize(of_part.further.len(), (0.0, 0.0));
+        for (sum, (split, alone)) in all.further.iter_mut().zip(&of_part.further) {
+            *sum = (sum.0 + weight * split, sum.1 + weight * alone);
+        }
     }
-    Some(sums)
+    Some(all)
 }
 
 /// Incentive of the owner and the miners in one epoch, of 1.

@@ -1,23 +1,23 @@
 //! The ten laws that every rule must keep, held against a season.
 
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use super::cast::{Cast, Kind};
 use super::report::{Earned, warm_up};
-use super::season::Season;
+use super::season::{Season, Unsplit, settled_mean};
 
 /// Share of all incentive below which a kind counts as earning nothing.
 const NOTHING: f64 = 0.02;
 /// What k identities on the means of one may earn together, in units of one.
 const SPLIT_GAIN: f64 = 1.05;
-/// Standard errors that a gain must be beyond before [`split`] takes it for one: 99 in 100 seasons of
-/// luck stay within.
-const SURE: f64 = 2.326;
-/// What may be put down to luck at most, in units of one, times the root of the season's epochs: half of
-/// one's pay in 20 epochs, a sixth in 200.
+/// How sure the arena must be that a gain is none of luck before [`split`] takes it for one.
+const SURE: f64 = 0.99;
+/// What may be put down to luck at most, in units of one, times the root of the epochs played: a sixth of
+/// one's pay in 200.
 const LUCKIEST: f64 = 2.3;
-/// Stretches of epochs whose means are compared: standings last, so that single epochs are not
-/// independent of each other.
+/// Stretches of a long season's epochs whose means are compared: standings last, so that single epochs are
+/// not independent of each other.
 const STRETCHES: usize = 10;
 /// Judging work allowed for each unit of answering work: one prefill, and as much again to spare.
 const JUDGE_COST: u64 = 2;
@@ -82,27 +82,29 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
 }
 
 /// What operators of several identities earned beside what the same operators earned in the same season
-/// with one identity each. Luck mostly cancels, as nothing else is different; what is left of it is told
-/// from the differences between stretches of epochs.
+/// with one identity each, and in further pairs of seasons where it is short. Luck mostly cancels, as
+/// nothing else is different; what is left of it is told from how much the differences differ.
 fn split(season: &Season, cast: &Cast) -> Law {
     let name = "L5 splitting does not pay";
     if cast.unsplit().is_none() {
         return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
     }
-    let Some(alone) = &season.unsplit else {
+    let Some(Unsplit { alone, further }) = &season.unsplit else {
         let detail = "the season was not played unsplit".to_owned();
         return Law { name, holds: false, detail };
     };
-    let splitters = cast.splitters();
-    let split = season.incentive.iter().map(|row| {
-        let ours = season.identities.iter().zip(row).filter(|(one, _)| splitters(one.operator));
-        ours.map(|(_, share)| share).sum::<f64>()
-    });
-    let pairs: Vec<(f64, f64)> =
-        split.zip(alone.iter().copied()).skip(warm_up(alone.len())).collect();
+    let split = season.of(&cast.splitters());
+    let pairs: Vec<(f64, f64)> = std::iter::once((settled_mean(&split), settled_mean(alone)))
+        .chain(further.iter().copied())
+        .collect();
     let (gained, one) = (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|p| p.1)));
-    let most = one * LUCKIEST / count_of(alone.len().max(1)).sqrt();
-    let allowed = one * SPLIT_GAIN + luck(&pairs).min(most);
+    let epochs = count_of(alone.len().max(1)) * count_of(pairs.len());
+    let luck = if further.is_empty() {
+        luck(&stretches(&split, alone))
+    } else {
+        luck(&pairs.iter().map(|(split, one)| split - one).collect::<Vec<_>>())
+    };
+    let allowed = one * SPLIT_GAIN + luck.min(one * LUCKIEST / epochs.sqrt());
     let detail = if one > 0.0 {
         let (gain, allowed) = (gained / one, allowed / one);
         format!("as several they earn {gain:.3} of what they earn as one, {allowed:.3} allowed")
@@ -112,16 +114,25 @@ fn split(season: &Season, cast: &Cast) -> Law {
     Law { name, holds: gained <= allowed.max(NOTHING), detail }
 }
 
-/// How much the mean difference of pairs may be off by luck: from the means of stretches, by the normal
-/// bound, which is the strict side where there are few.
-fn luck(pairs: &[(f64, f64)]) -> f64 {
-    let length = pairs.len().div_ceil(STRETCHES).max(1);
-    let of = |stretch: &[(f64, f64)]| mean(stretch.iter().map(|(split, one)| split - one));
-    let means: Vec<f64> = pairs.chunks(length).map(of).collect();
-    let middle = mean(means.iter().copied());
-    let squares: f64 = means.iter().map(|one| (one - middle) * (one - middle)).sum();
-    let count = count_of(means.len());
-    SURE * (squares / (count - 1.0).max(1.0) / count.max(1.0)).sqrt()
+/// Mean differences of stretches of the epochs that count.
+fn stretches(split: &[f64], alone: &[f64]) -> Vec<f64> {
+    let differences: Vec<f64> = split
+        .iter()
+        .zip(alone)
+        .skip(warm_up(alone.len()))
+        .map(|(split, one)| split - one)
+        .collect();
+    let length = differences.len().div_ceil(STRETCHES).max(1);
+    differences.chunks(length).map(|stretch| mean(stretch.iter().copied())).collect()
+}
+
+/// How much the mean of these differences may be off by luck alone: Student's bound on a mean.
+fn luck(differences: &[f64]) -> f64 {
+    let middle = mean(differences.iter().copied());
+    let squares: f64 = differences.iter().map(|one| (one - middle) * (one - middle)).sum();
+    let count = count_of(differences.len());
+    let Ok(student) = StudentsT::new(0.0, 1.0, count - 1.0) else { return f64::INFINITY };
+    student.inverse_cdf(SURE) * (squares / (count - 1.0) / count).sqrt()
 }
 
 fn mean(of: impl ExactSizeIterator<Item = f64>) -> f64 {

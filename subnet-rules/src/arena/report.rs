@@ -187,17 +187,18 @@ impl Report {
     }
 }
 
-/// Plays a season without a log, and the same one with operators unsplit, and says what they showed.
+/// Plays a season without a log, and beside it with operators unsplit, and says what they showed;
+/// `world` makes the world of a seed.
 ///
 /// # Errors
 /// As [`play`].
 pub fn rehearse<R: Rule, W: World<R>>(
     rule: &R,
-    world: impl Fn() -> W,
+    world: impl Fn(u64) -> W,
     settings: &Settings,
 ) -> Result<Report, ArenaError> {
-    let season = play(rule, &mut world(), settings, io::sink())?;
-    let unsplit = unsplit(rule, &mut world(), settings)?;
+    let season = play(rule, &mut world(settings.seed), settings, io::sink())?;
+    let unsplit = unsplit(rule, |seed| Ok(world(seed)), settings)?;
     Ok(Report::new(rule.manifest(), settings, &Season { unsplit, ..season }))
 }
 

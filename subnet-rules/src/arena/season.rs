@@ -10,6 +10,7 @@ use scoring::weigh::WeighError;
 use scoring::yuma::EpochError;
 
 use super::cast::{Cast, Identity, Kind, hotkey};
+use super::report::warm_up;
 use super::subnet::{Hyperparameters, OWNER, Slots, Subnet, TEMPO, Venue, VenueError, Venues};
 use crate::digest::Digest;
 use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
@@ -97,6 +98,9 @@ pub enum ArenaError {
     /// The chain that the season is played on.
     #[error("the chain cannot be played on")]
     Venue(#[source] VenueError),
+    /// The actors of a further season.
+    #[error("the actors cannot play")]
+    Actors(#[source] VenueError),
     /// The log could not be written.
     #[error("the log cannot be written")]
     Log(#[from] io::Error),
@@ -126,9 +130,9 @@ pub struct Season {
     pub figures: Vec<(String, f64)>,
     /// Kinds in the cast that can do nothing of their own against this rule, and why.
     pub inapplicable: Vec<(Kind, &'static str)>,
-    /// What operators of several identities earned together in each epoch of the same season when they
-    /// had one each, of 1; where that was [played](unsplit).
-    pub unsplit: Option<Vec<f64>>,
+    /// What operators of several identities earned where they had one each, if that was
+    /// [played](unsplit).
+    pub unsplit: Option<Unsplit>,
     /// Where a chain was played on: the largest difference of an identity's incentive in an epoch
     /// between that chain and the epoch computed in process, of 1.
     pub apart: Option<f64>,
@@ -177,24 +181,66 @@ pub fn play_at<R: Rule, W: World<R>>(
     Ok(stage.season)
 }
 
-/// Plays the same season with one identity for each operator of several, where the cast has such: what
-/// those operators earned together in each epoch, of 1.
+/// What operators of several identities earned together as several and as one each, shares of all
+/// incentive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unsplit {
+    /// In each epoch of the season, as one each.
+    pub alone: Vec<f64>,
+    /// In further seasons of other seeds: as several, as one each. One short season says little of what
+    /// was luck in it.
+    pub further: Vec<(f64, f64)>,
+}
+
+/// Epochs that are played split and unsplit, at least.
+const PAIRED_EPOCHS: u64 = 200;
+
+/// Plays the same season with one identity for each operator of several, where the cast has such, and
+/// further pairs of seasons where the season is short.
 ///
 /// # Errors
 /// As [`play`].
 pub fn unsplit<R: Rule, W: World<R>>(
     rule: &R,
-    world: &mut W,
+    world: impl Fn(u64) -> Result<W, ArenaError>,
     settings: &Settings,
-) -> Result<Option<Vec<f64>>, ArenaError> {
-    let Some(cast) = settings.cast.unsplit() else { return Ok(None) };
-    let season = play(rule, world, &Settings { cast, ..settings.clone() }, io::sink())?;
+) -> Result<Option<Unsplit>, ArenaError> {
+    let Some(one_each) = settings.cast.unsplit() else { return Ok(None) };
     let splitters = settings.cast.splitters();
-    let earned = |row: &Vec<f64>| {
-        let ours = season.identities.iter().zip(row).filter(|(one, _)| splitters(one.operator));
-        ours.map(|(_, share)| share).sum()
+    let earned = |cast: &Cast, seed: u64| {
+        let settings = Settings { cast: cast.clone(), seed, ..settings.clone() };
+        let season = play(rule, &mut world(seed)?, &settings, io::sink())?;
+        Ok::<_, ArenaError>(season.of(&splitters))
     };
-    Ok(Some(season.incentive.iter().map(earned).collect()))
+    let alone = earned(&one_each, settings.seed)?;
+    let pairs = PAIRED_EPOCHS.div_ceil(settings.epochs.max(1));
+    let further = (1..pairs)
+        .map(|pair| {
+            let seed = settings.seed.wrapping_add(pair.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let of = |cast| Ok::<_, ArenaError>(settled_mean(&earned(cast, seed)?));
+            Ok((of(&settings.cast)?, of(&one_each)?))
+        })
+        .collect::<Result<_, ArenaError>>()?;
+    Ok(Some(Unsplit { alone, further }))
+}
+
+/// The mean over the epochs that count.
+pub(super) fn settled_mean(shares: &[f64]) -> f64 {
+    let counted = shares.get(warm_up(shares.len())..).unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "epochs are far below 2^53")]
+    let count = counted.len().max(1) as f64;
+    counted.iter().sum::<f64>() / count
+}
+
+impl Season {
+    /// What these operators earned together in each epoch.
+    pub(super) fn of(&self, operators: &impl Fn(usize) -> bool) -> Vec<f64> {
+        let earned = |row: &Vec<f64>| {
+            let theirs = self.identities.iter().zip(row).filter(|(one, _)| operators(one.operator));
+            theirs.map(|(_, share)| share).sum()
+        };
+        self.incentive.iter().map(earned).collect()
+    }
 }
 
 struct Stage<'r, R: Rule, L> {

@@ -23,7 +23,7 @@ fn season(cast: &str, epochs: u64, validators: u16, seed: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    rehearse(&rule, || Serving::new(&rule, seed), &settings).unwrap()
+    rehearse(&rule, |seed| Serving::new(&rule, seed), &settings).unwrap()
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn every_planted_bug_makes_the_arena_fail() {
         Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
     for bug in BUGS {
         let rule = Bugged { rule: rule(), bug, judged: Cell::default(), before: Cell::default() };
-        let world = || Serving::new(&rule.rule, 1);
+        let world = |seed| Serving::new(&rule.rule, seed);
         let report = rehearse(&rule, world, &settings).unwrap();
         assert!(!report.holds(), "{bug:?} went unnoticed");
     }
@@ -211,7 +211,7 @@ fn every_bug_in_what_is_declared_makes_the_arena_fail() {
         assert!(text.contains(right), "{name}: the manifest has no `{right}`");
         let manifest = Manifest::parse(&text.replacen(right, wrong, 1)).unwrap();
         let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration()).unwrap();
-        let report = rehearse(&rule, || Serving::new(&rule, 1), &settings).unwrap();
+        let report = rehearse(&rule, |seed| Serving::new(&rule, seed), &settings).unwrap();
         assert!(!report.holds(), "{name} went unnoticed");
     }
 }

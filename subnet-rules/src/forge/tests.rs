@@ -18,7 +18,7 @@ fn season(cast: &str, epochs: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    rehearse(&rule, || Forging::new(&rule, seed), &settings).unwrap()
+    rehearse(&rule, |seed| Forging::new(&rule, seed), &settings).unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn season(cast: &str, epochs: u64) -> (Season, Report) {
         chain: Hyperparameters::default(),
     };
     let season = play(&rule, &mut Forecasting::new(seed), &settings, std::io::sink()).unwrap();
-    let unsplit = unsplit(&rule, &mut Forecasting::new(seed), &settings).unwrap();
+    let unsplit = unsplit(&rule, |seed| Ok(Forecasting::new(seed)), &settings).unwrap();
     let season = Season { unsplit, ..season };
     let report = Report::new(rule.manifest(), &settings, &season);
     (season, report)
@@ -63,7 +63,7 @@ fn the_whole_cast_breaks_no_bound() {
         chain: Hyperparameters::default(),
     };
     let rule = rule();
-    let report = rehearse(&rule, || Forecasting::new(5), &settings).unwrap();
+    let report = rehearse(&rule, Forecasting::new, &settings).unwrap();
     assert!(report.holds(), "{report:#?}");
     assert!(report.bounds.iter().any(|bound| bound.name == "synthesis over best worker at most"));
 }

@@ -147,7 +147,7 @@ fn season(cast: &str, epochs: u64, seed: u64) -> Report {
         seed,
         chain: Hyperparameters::default(),
     };
-    rehearse(&rule, || Tuning::new(seed), &settings).unwrap()
+    rehearse(&rule, Tuning::new, &settings).unwrap()
 }
 
 #[test]
@@ -168,6 +168,6 @@ fn the_whole_cast_breaks_no_bound() {
         chain: Hyperparameters::default(),
     };
     let rule = rule();
-    let report = rehearse(&rule, || Tuning::new(3), &settings).unwrap();
+    let report = rehearse(&rule, Tuning::new, &settings).unwrap();
     assert!(report.holds(), "{report:#?}");
 }
