@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The task is what the rule draws from `seed`; `"$right"` anywhere within `measured` stands for what
-//! `right` in the task's secret says, where the rule has such a thing.
+//! `right` in the task's secret says, where the rule has such a thing. `state` is the rule's own state
+//! before, where a case needs another than the first.
 
 use chain_metadata::Hotkey;
 use scoring::evidence::Evidence;
@@ -23,6 +24,8 @@ const RIGHT: &str = "$right";
 struct Case {
     name: String,
     seed: u64,
+    #[serde(default)]
+    state: Option<Value>,
     measured: Value,
     findings: Vec<(String, Evidence)>,
 }
@@ -66,9 +69,9 @@ pub fn check<R: Rule>(rule: &R, cases: Option<&str>) -> Result<usize, CaseError>
 }
 
 fn judge<R: Rule>(rule: &R, case: Case) -> Result<(), CaseError> {
-    let Case { name, seed, mut measured, findings: wanted } = case;
+    let Case { name, seed, state, mut measured, findings: wanted } = case;
     let hotkey = Hotkey::from_bytes([1; 32]);
-    let state = R::State::default();
+    let state = state.map(serde_json::from_value).transpose()?.unwrap_or_default();
     let draw = rule.draw(&mut Prf::from_seed(seed), &Subject::Miner(hotkey), &state);
     fill(&mut measured, right(&serde_json::to_value(&draw.secret)?));
     let measured = [Measured { hotkey, measurement: serde_json::from_value(measured)? }];

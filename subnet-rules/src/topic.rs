@@ -43,6 +43,10 @@ pub struct Params {
     pub scale: u32,
     /// What a past loss still counts after one round, within (0, 1).
     pub memory: f64,
+    /// Rounds in which nobody earns: the first weights of a mixture are equal, so they pay identities and
+    /// not skill.
+    #[serde(default)]
+    pub unpaid_rounds: u32,
     /// Two forecasters are alike where the root mean square of their differences is below this
     /// fraction of the least error that either shows in any context.
     pub alike: f64,
@@ -97,6 +101,7 @@ pub struct Record {
 
 /// What the rule remembers between rounds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Memory {
     /// By context, then by forecaster; only of the latest round's subjects, which bounds it.
     pub contexts: Vec<BTreeMap<Hotkey, Record>>,
@@ -106,6 +111,8 @@ pub struct Memory {
     pub synthesis: Record,
     /// Forecasters in the latest round that were nobody's copy.
     pub distinct: usize,
+    /// Rounds so far.
+    pub rounds: u32,
 }
 
 /// The rule.
@@ -195,7 +202,8 @@ impl Rule for Topic {
         Self::consistent(draw, measured)?;
         let opened = Self::opened(draw, measured);
         let mixture = Mixture::of(&self.params, draw, &opened, state);
-        let gains: BTreeMap<_, _> = mixture.gains(draw).into_iter().collect();
+        let paid = state.rounds >= self.params.unpaid_rounds;
+        let gains: BTreeMap<_, _> = mixture.gains(draw).into_iter().filter(|_| paid).collect();
         let finding = |one: &Measured<Measurement>| Finding {
             hotkey: one.hotkey,
             track: CONTRIBUTION.to_owned(),

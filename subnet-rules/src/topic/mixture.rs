@@ -106,6 +106,7 @@ impl<'p, 'm> Mixture<'p, 'm> {
         }
         state.workers.retain(|hotkey, _| present.contains(hotkey));
         state.distinct = self.leaders.len();
+        state.rounds = state.rounds.saturating_add(1);
         for (at, truth) in draw.secret.0.iter().enumerate() {
             for (hotkey, forecast) in opened {
                 let loss = self.params.loss(f64::from(forecast[at]), *truth);

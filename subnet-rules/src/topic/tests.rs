@@ -79,7 +79,8 @@ fn judged(spoil: impl FnOnce(&mut Sealed<Vec<i32>>)) -> Evidence {
     let mut sealed = Sealed { seal, sealed_us: 1, opening: Some(opening) };
     spoil(&mut sealed);
     let measured = Measured { hotkey: MINER, measurement: Some(sealed) };
-    rule.judge(&draw, &[measured], &Memory::default()).unwrap().remove(0).evidence
+    let state = Memory { rounds: rule.params().unpaid_rounds, ..Memory::default() };
+    rule.judge(&draw, &[measured], &state).unwrap().remove(0).evidence
 }
 
 #[test]
