@@ -80,6 +80,10 @@ pub struct ArenaArgs {
     /// Equal seeds play equal seasons.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Miners that a validator examines in an epoch, where each has a task of its own: the new and the
+    /// unsure first. Without it, as the rule declares; a rule that declares nothing examines everybody.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    panel: Option<u16>,
     /// Play a kind by a program of your own: a Starlark file with a function of the kind's name.
     #[arg(long, value_name = "KIND=FILE", value_parser = actor)]
     actor: Vec<(Kind, PathBuf)>,
@@ -243,6 +247,7 @@ fn arena(
         validators: args.validators,
         seed: args.seed,
         chain: Hyperparameters::default(),
+        panel: args.panel.map(usize::from),
     };
     let trials = Package::trials(&args.rule.rule)?;
     let actors = args

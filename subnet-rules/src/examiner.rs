@@ -6,6 +6,7 @@ use chain_metadata::{Hotkey, Uid, Weights};
 use scoring::book::{Assessment, Book, BookError};
 use scoring::weigh::{Payee, Shares, WeighError, shares, weigh};
 
+use crate::manifest::Manifest;
 use crate::prf::Beacon;
 use crate::rule::{Draw, Finding, JudgeError, Measured, Rule, Subject};
 
@@ -112,14 +113,25 @@ impl<'r, R: Rule> Examiner<'r, R> {
         let assess = |hotkey| self.book.assess(&manifest.tracks, hotkey, epoch);
         let assessments: Vec<_> =
             miners.iter().map(|(hotkey, _)| (*hotkey, assess(hotkey))).collect();
-        let payees: Vec<_> = miners
+        let mut payees: Vec<_> = miners
             .iter()
             .zip(&assessments)
             .map(|((hotkey, uid), (_, it))| Payee { hotkey: *hotkey, uid: *uid, worth: it.score() })
             .collect();
+        paid_once(&mut payees, &self.rule.clusters(&self.state));
         let shares = shares(&payees, &manifest.pay.shape, manifest.pay.burn)?;
         let weights = shares.as_ref().map(|shares| weigh(shares, burn_uid)).transpose()?.flatten();
         Ok(Settlement { assessments, shares, weights })
+    }
+
+    /// What a miner is worth now.
+    pub fn assess(&self, hotkey: &Hotkey, epoch: u64) -> Assessment {
+        self.book.assess(&self.rule.manifest().tracks, hotkey, epoch)
+    }
+
+    /// The rule's declared part.
+    pub fn manifest(&self) -> &Manifest {
+        self.rule.manifest()
     }
 
     /// The standings.
@@ -130,5 +142,31 @@ impl<'r, R: Rule> Examiner<'r, R> {
     /// The rule's own state.
     pub fn state(&self) -> &R::State {
         &self.state
+    }
+}
+
+/// Leaves the worth of each cluster to its first member that is a payee.
+pub fn paid_once(payees: &mut [Payee], clusters: &[Vec<Hotkey>]) {
+    for cluster in clusters {
+        let place = |hotkey: &Hotkey| payees.iter().position(|payee| payee.hotkey == *hotkey);
+        let others: Vec<usize> = cluster.iter().filter_map(place).skip(1).collect();
+        for other in others {
+            payees[other].worth = 0.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_paid_once_whoever_of_it_is_there() {
+        let key = |n: u8| Hotkey::from_bytes([n; 32]);
+        let payee = |n: u8| Payee { hotkey: key(n), uid: None, worth: f64::from(n) };
+        let mut payees = [payee(1), payee(2), payee(3), payee(4)];
+        paid_once(&mut payees, &[vec![key(9), key(3), key(1)], vec![key(4)]]);
+        let worth: Vec<f64> = payees.iter().map(|payee| payee.worth).collect();
+        assert_eq!(worth, [0.0, 2.0, 3.0, 4.0]);
     }
 }

@@ -20,6 +20,7 @@ pub mod log;
 pub mod manifest;
 pub mod native;
 pub mod package;
+pub mod panel;
 pub mod prf;
 pub mod publication;
 pub mod rule;

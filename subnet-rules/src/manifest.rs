@@ -120,6 +120,15 @@ pub struct Bound {
     pub at_most: Option<f64>,
 }
 
+/// What a validator spends on a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examine {
+    /// Miners examined in a round, where each has a task of its own: the new and the unsure
+    /// [first](crate::panel::choose).
+    pub panel: usize,
+}
+
 /// The declared part of a rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +144,9 @@ pub struct Manifest {
     pub tracks: Tracks,
     /// How it is paid.
     pub pay: Pay,
+    /// What examining costs; where not declared, everybody is examined in each round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examine: Option<Examine>,
     /// What the arena holds it to.
     #[serde(default)]
     pub bounds: Vec<Bound>,
@@ -205,6 +217,10 @@ impl Manifest {
         self.pay.shape.check()?;
         self.composition()?;
         share("pay.burn.always", self.pay.burn.always)?;
+        if self.examine.is_some_and(|examine| examine.panel == 0) {
+            let (path, wanted) = ("examine.panel".to_owned(), "at least 1");
+            return Err(ManifestError::Number { path, value: 0.0, wanted });
+        }
         for (index, bound) in self.bounds.iter().enumerate() {
             if bound.actor.is_some() == bound.figure.is_some() {
                 return Err(ManifestError::BoundOf { index });
@@ -318,6 +334,16 @@ mod tests {
         {
             assert_ne!(Manifest::parse(&PLAIN.replace(old, new)).unwrap().digest(), plain);
         }
+    }
+
+    #[test]
+    fn a_declared_panel_changes_the_digest_and_nobody_is_none() {
+        let plain = Manifest::parse(PLAIN).unwrap();
+        let with = |panel: &str| Manifest::parse(&format!("{PLAIN}\n[examine]\npanel = {panel}\n"));
+        assert_ne!(with("8").unwrap().digest(), plain.digest());
+        assert!(
+            matches!(with("0"), Err(ManifestError::Number { path, .. }) if path == "examine.panel")
+        );
     }
 
     #[test]

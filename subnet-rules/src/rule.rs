@@ -140,6 +140,13 @@ pub trait Rule {
         state
     }
 
+    /// Identities that the rule has found to be one, by what they answered: each cluster is paid once, to
+    /// its first member. Only sound where miners answer the same task or show the same work; where each
+    /// has a task of its own, equal answers are no sign of one hand.
+    fn clusters(&self, _state: &Self::State) -> Vec<Vec<Hotkey>> {
+        Vec::new()
+    }
+
     /// What the rule knows of its own success, from its state: figures that a manifest may bound. A
     /// figure that nothing is known of yet is left out.
     fn figures(&self, _state: &Self::State) -> Vec<(&'static str, f64)> {

@@ -111,6 +111,8 @@ pub struct Memory {
     pub synthesis: Record,
     /// Forecasters in the latest round that were nobody's copy.
     pub distinct: usize,
+    /// Who was whose copy in the latest round: the one that sealed first, then its copies.
+    pub clusters: Vec<Vec<Hotkey>>,
     /// Rounds so far.
     pub rounds: u32,
 }
@@ -217,6 +219,10 @@ impl Rule for Topic {
         let mixture = Mixture::of(&self.params, draw, &opened, &state);
         let present: Vec<_> = measured.iter().map(|one| one.hotkey).collect();
         mixture.remembered(draw, &opened, &present, state)
+    }
+
+    fn clusters(&self, state: &Memory) -> Vec<Vec<Hotkey>> {
+        state.clusters.clone()
     }
 
     fn figures(&self, state: &Memory) -> Vec<(&'static str, f64)> {

@@ -63,8 +63,14 @@ fn season(package: &Package, trials: &Trials) -> Report {
         &["host"],
     );
     let cast = "honest:3,sybil:1x3,forger:1,substitute:2,lazy:1,copier:1".parse().unwrap();
-    let settings =
-        Settings { epochs: 120, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
+    let settings = Settings {
+        epochs: 120,
+        cast,
+        validators: 1,
+        seed: 1,
+        chain: Hyperparameters::default(),
+        panel: None,
+    };
     let rule = Star::start(package, &program, Limits::default()).unwrap();
     let cast = trials.cast.as_deref();
     let world = |seed| Texts::start(&program, cast, &[], seed).unwrap();

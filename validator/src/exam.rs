@@ -118,6 +118,14 @@ impl Exam {
         }
     }
 
+    /// Identities that the rule has found to be one.
+    pub(crate) fn clusters(&self, memory: &Memory) -> Vec<Vec<Hotkey>> {
+        match self {
+            Self::Serve(rule) => rule.clusters(&()),
+            Self::Star(rule) => rule.clusters(memory),
+        }
+    }
+
     pub(crate) fn draw(&self, prf: &mut Prf, miner: Hotkey, memory: &Memory) -> Task {
         let subject = Subject::Miner(miner);
         match self {

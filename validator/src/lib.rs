@@ -6,7 +6,7 @@
 //!    → found on chain (hidden ones: revealed) → settled → epoch → what it paid
 //! ```
 //!
-//! [`run`]'s loop reads like that line. Decisions are pure ([`schedule`], [`panel`],
+//! [`run`]'s loop reads like that line. Decisions are pure ([`schedule`], [`subnet_rules::panel`],
 //! [`journal::reconcile`]); what they depend on is read at one finalized block, or from one file
 //! ([`store`]). State belongs to hotkeys; a uid appears only where the chain wants one. Prompts and
 //! answers are not kept, only their digests.
@@ -25,7 +25,6 @@ pub mod journal;
 pub mod library;
 pub mod loss;
 mod measure;
-pub mod panel;
 mod record;
 pub mod remeasure;
 mod run;

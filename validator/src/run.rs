@@ -206,7 +206,7 @@ impl Validator {
         self.follow_commits(&view).await?;
         self.follow_rule(&view).await?;
         self.examine(&view)?;
-        let weights = standing::weights(&view, self.examiner.rule.manifest(), &self.book.book);
+        let weights = self.weights(&view);
         let ledger = self.store.ledger(view.epoch())?;
         let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
         let decision = self.preflight(&view, weights.as_ref(), decision).await?;
@@ -310,6 +310,12 @@ impl Validator {
         self.book = book;
         self.standings.count(&round, &self.health.metrics);
         Ok(())
+    }
+
+    fn weights(&self, view: &View) -> Option<Weights> {
+        let rule = &self.examiner.rule;
+        let clusters = rule.clusters(&self.book.memory);
+        standing::weights(view, rule.manifest(), &self.book.book, &clusters)
     }
 
     fn courier(&self) -> Courier {

@@ -207,6 +207,7 @@ mod tests {
             validators: 2,
             seed: 3,
             chain: Hyperparameters::default(),
+            panel: None,
         };
         let rehearsal = Rehearsal {
             venues: None,

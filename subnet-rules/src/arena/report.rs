@@ -77,6 +77,8 @@ pub struct Report {
     pub laws: Vec<Law>,
     /// Digest of the evidence log.
     pub log_digest: Digest,
+    /// Tasks that validators drew in the season: what examining cost.
+    pub draws: u64,
     /// Where a chain was played on: how far it and the epoch computed in process were apart, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apart_from_chain: Option<f64>,
@@ -158,6 +160,7 @@ impl Report {
                 .collect(),
             laws: laws::check(season, &earned, &settings.cast),
             log_digest: season.log,
+            draws: season.draws.0,
             apart_from_chain: season.apart,
             plots: html::Plots::of(season),
         }

@@ -15,6 +15,7 @@ use super::subnet::{Hyperparameters, OWNER, Slots, Subnet, TEMPO, Venue, VenueEr
 use crate::digest::Digest;
 use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
 use crate::log::{Body, Recorder};
+use crate::panel::{Candidate, choose, unsure};
 use crate::prf::Beacon;
 use crate::rule::{Rule, Subject};
 
@@ -34,6 +35,9 @@ pub struct Settings {
     pub seed: u64,
     /// What the subnet's owner has set.
     pub chain: Hyperparameters,
+    /// Miners that a validator examines in an epoch, where each has a task of its own; where not set, as
+    /// the rule declares.
+    pub panel: Option<usize>,
 }
 
 /// When and by whom an answer is measured.
@@ -308,13 +312,37 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
     fn rounds<W: World<R>>(&mut self, world: &mut W, epoch: u64) -> Result<(), ArenaError> {
         let subjects = world.subjects(&self.season.identities);
         for validator in 0..self.honest_validators {
-            for (counter, subject) in subjects.iter().enumerate() {
+            let examined = self.panel(epoch, validator);
+            let within = |subject: &Subject| match (subject, &examined) {
+                (Subject::Miner(hotkey), Some(panel)) => panel.contains(hotkey),
+                _ => true,
+            };
+            for (counter, subject) in subjects.iter().enumerate().filter(|(_, one)| within(one)) {
                 let beacon = self.beacon(epoch, validator, subject, counter as u64);
                 self.round(world, validator, beacon, subject)?;
             }
         }
         self.examiners.iter_mut().chain([&mut self.shadow]).for_each(Examiner::close);
         Ok(())
+    }
+
+    /// Whom a validator examines: the new and the unsure first; everybody where the rule and the settings
+    /// name no number.
+    fn panel(&self, epoch: u64, validator: u16) -> Option<Vec<Hotkey>> {
+        let declared = || self.examiners[0].manifest().examine.map(|examine| examine.panel);
+        let size = self.settings.panel.or_else(declared)?;
+        let examiner = &self.examiners[usize::from(validator)];
+        let candidate = |one: &Identity| Candidate {
+            hotkey: one.hotkey,
+            unsure: unsure(&examiner.assess(&one.hotkey, epoch)),
+            asked: examiner.book().standing(&one.hotkey).map(|known| known.latest_epoch),
+        };
+        let candidates: Vec<_> = self.season.identities.iter().map(candidate).collect();
+        let seed = Digest::of(
+            "ganglion/arena/panel",
+            &[&self.settings.seed.to_le_bytes(), &epoch.to_le_bytes(), &validator.to_le_bytes()],
+        );
+        Some(choose(&candidates, size, seed.0))
     }
 
     fn beacon(&self, epoch: u64, validator: u16, subject: &Subject, counter: u64) -> Beacon {

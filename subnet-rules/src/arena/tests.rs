@@ -22,6 +22,7 @@ fn season(cast: &str, epochs: u64, validators: u16, seed: u64) -> Report {
         validators,
         seed,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     rehearse(&rule, |seed| Serving::new(&rule, seed), &settings).unwrap()
 }
@@ -38,6 +39,27 @@ fn every_kind_of_cheat_together_breaks_no_bound() {
     let cast = "honest:4,lazy:1,copier:1,sybil:2x3,forger:1,substitute:2,poison:1,colluder:1";
     let report = season(cast, 40, 3, 2);
     assert!(report.holds(), "{report:#?}");
+}
+
+#[test]
+fn a_panel_costs_less_and_still_convicts() {
+    let rule = rule();
+    let cast: Cast = "honest:4,substitute:2,forger:1,lazy:1".parse().unwrap();
+    let settings = |panel| Settings {
+        epochs: 60,
+        cast: cast.clone(),
+        validators: 1,
+        seed: 3,
+        chain: Hyperparameters::default(),
+        panel,
+    };
+    let world = |seed| Serving::new(&rule, seed);
+    let all = rehearse(&rule, world, &settings(None)).unwrap();
+    let some = rehearse(&rule, world, &settings(Some(3))).unwrap();
+    assert_eq!(some.draws * 8, all.draws * 3);
+    assert!(some.holds(), "{some:#?}");
+    let convicted = |report: &Report| report.actors.iter().map(|one| one.convicted).sum::<usize>();
+    assert_eq!(convicted(&some), convicted(&all));
 }
 
 #[test]
@@ -191,8 +213,14 @@ impl World<Bugged> for Serving {
 #[test]
 fn every_planted_bug_makes_the_arena_fail() {
     let cast: Cast = "honest:2,sybil:1x3,substitute:1".parse().unwrap();
-    let settings =
-        Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
+    let settings = Settings {
+        epochs: 40,
+        cast,
+        validators: 1,
+        seed: 1,
+        chain: Hyperparameters::default(),
+        panel: None,
+    };
     for bug in BUGS {
         let rule = Bugged { rule: rule(), bug, judged: Cell::default(), before: Cell::default() };
         let world = |seed| Serving::new(&rule.rule, seed);
@@ -204,8 +232,14 @@ fn every_planted_bug_makes_the_arena_fail() {
 #[test]
 fn every_bug_in_what_is_declared_makes_the_arena_fail() {
     let cast: Cast = "honest:2,sybil:1x3,substitute:1".parse().unwrap();
-    let settings =
-        Settings { epochs: 40, cast, validators: 1, seed: 1, chain: Hyperparameters::default() };
+    let settings = Settings {
+        epochs: 40,
+        cast,
+        validators: 1,
+        seed: 1,
+        chain: Hyperparameters::default(),
+        panel: None,
+    };
     let text = include_str!("../../rules/serve/rule.toml");
     for (name, right, wrong) in DECLARED {
         assert!(text.contains(right), "{name}: the manifest has no `{right}`");

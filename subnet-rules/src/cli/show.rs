@@ -78,6 +78,7 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         verdicts.add_row([law.name.to_owned(), word(law.holds).into(), law.detail.clone()]);
     }
     writeln!(out, "{verdicts}")?;
+    writeln!(out, "{} tasks drawn", report.draws)?;
     if let Some(apart) = report.apart_from_chain {
         writeln!(
             out,

@@ -17,6 +17,7 @@ fn season(cast: &str, epochs: u64) -> Report {
         validators: 2,
         seed,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     rehearse(&rule, |seed| Forging::new(&rule, seed), &settings).unwrap()
 }

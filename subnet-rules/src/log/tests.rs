@@ -10,8 +10,14 @@ fn rule() -> Serve {
 fn log() -> (Vec<String>, Digest) {
     let (rule, mut bytes) = (rule(), Vec::new());
     let cast = "honest:1,forger:1".parse().unwrap();
-    let settings =
-        Settings { epochs: 3, cast, validators: 2, seed: 5, chain: Hyperparameters::default() };
+    let settings = Settings {
+        epochs: 3,
+        cast,
+        validators: 2,
+        seed: 5,
+        chain: Hyperparameters::default(),
+        panel: None,
+    };
     let season = play(&rule, &mut Serving::new(&rule, 5), &settings, &mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
     (text.lines().map(str::to_owned).collect(), season.log)

@@ -4,6 +4,7 @@
 //! def draw(subject, state):               # {"public": …, "secret": …}; `prf` works here alone
 //! def judge(draw, replies, state):        # a list of score(…), trials(…), matches(…), volume(…)
 //! def learn(state, draw, replies):        # the next state; may be left out
+//! def clusters(state):                    # lists of addresses that are one: paid once; may be left out
 //! ```
 //!
 //! `subject` is `{"miner": address}` or `{"miners": [address, …]}`. Each reply is a dict: `miner`,
@@ -75,6 +76,7 @@ pub struct Star {
     source: String,
     digest: Digest,
     learns: bool,
+    clusters: bool,
     host: Mutex<Host>,
 }
 
@@ -108,8 +110,9 @@ impl Star {
                 return Err(StarError::MissingVerb { verb });
             }
         }
-        let learns = host.defines("learn");
-        Ok(Self { manifest, source, digest: package.digest(), learns, host: Mutex::new(host) })
+        let (learns, clusters) = (host.defines("learn"), host.defines("clusters"));
+        let (digest, host) = (package.digest(), Mutex::new(host));
+        Ok(Self { manifest, source, digest, learns, clusters, host })
     }
 
     fn call(
@@ -219,6 +222,15 @@ impl Rule for Star {
         let arguments = vec![task(draw)?, replies(measured), state.value.clone()];
         let returned = self.call("judge", arguments, None);
         findings(returned.map_err(|error| JudgeError::Rule(error.to_string()))?, measured)
+    }
+
+    fn clusters(&self, state: &Memory) -> Vec<Vec<Hotkey>> {
+        if !self.clusters || state.failed.is_some() {
+            return Vec::new();
+        }
+        // A rule that cannot say who is one pays each: its golden cases and the arena are where to see it.
+        let found = self.call("clusters", vec![state.value.clone()], None).ok();
+        found.and_then(|found| serde_json::from_value(found).ok()).unwrap_or_default()
     }
 
     fn learn(

@@ -19,6 +19,8 @@ const PRIOR_LOSSES: f64 = 2.0;
 pub(super) struct Mixture<'p, 'm> {
     params: &'p Params,
     leaders: Vec<(Hotkey, &'m [i32])>,
+    /// Leaders that have copies, each with its copies.
+    clusters: Vec<Vec<Hotkey>>,
     /// `weights[context][leader]`.
     weights: Vec<Vec<f64>>,
     contexts: Vec<usize>,
@@ -39,13 +41,18 @@ impl<'p, 'm> Mixture<'p, 'm> {
             rms_distance(&values[a], &values[b]).is_some_and(|distance| distance <= near)
         };
         let leader_of = leaders(opened.len(), alike);
+        let cluster = |leader: usize| -> Vec<Hotkey> {
+            let members = (0..opened.len()).filter(|one| leader_of[*one] == leader);
+            members.map(|one| opened[one].0).collect()
+        };
+        let clusters = (0..opened.len()).map(cluster).filter(|all| all.len() > 1).collect();
         let leaders: Vec<_> = (0..opened.len())
             .filter(|one| leader_of[*one] == *one)
             .map(|one| opened[one])
             .collect();
         let weights = (0..CONTEXTS).map(|at| weights(state.contexts.get(at), &leaders)).collect();
         let contexts = draw.public.series.iter().map(context).collect();
-        Self { params, leaders, weights, contexts }
+        Self { params, leaders, clusters, weights, contexts }
     }
 
     /// Mean loss of the mixture, and of the mixture without each leader.
@@ -106,6 +113,7 @@ impl<'p, 'm> Mixture<'p, 'm> {
         }
         state.workers.retain(|hotkey, _| present.contains(hotkey));
         state.distinct = self.leaders.len();
+        state.clusters.clone_from(&self.clusters);
         state.rounds = state.rounds.saturating_add(1);
         for (at, truth) in draw.secret.0.iter().enumerate() {
             for (hotkey, forecast) in opened {

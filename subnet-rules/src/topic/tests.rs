@@ -19,6 +19,7 @@ fn season(cast: &str, epochs: u64) -> (Season, Report) {
         validators: 2,
         seed,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     let season = play(&rule, &mut Forecasting::new(seed), &settings, std::io::sink()).unwrap();
     let unsplit = unsplit(&rule, |seed| Ok(Forecasting::new(seed)), &settings).unwrap();
@@ -61,6 +62,7 @@ fn the_whole_cast_breaks_no_bound() {
         validators: 3,
         seed: 5,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     let rule = rule();
     let report = rehearse(&rule, Forecasting::new, &settings).unwrap();

@@ -146,6 +146,7 @@ fn season(cast: &str, epochs: u64, seed: u64) -> Report {
         validators: 2,
         seed,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     rehearse(&rule, Tuning::new, &settings).unwrap()
 }
@@ -166,6 +167,7 @@ fn the_whole_cast_breaks_no_bound() {
         validators: 3,
         seed: 3,
         chain: Hyperparameters::default(),
+        panel: None,
     };
     let rule = rule();
     let report = rehearse(&rule, Tuning::new, &settings).unwrap();

@@ -8,12 +8,13 @@ use neuron::Metrics;
 use scoring::book::{Assessment, Book};
 use scoring::estimators::Verdict;
 use scoring::weigh::{Payee, shares, weigh};
+use subnet_rules::examiner::paid_once;
 use subnet_rules::manifest::Manifest;
+use subnet_rules::panel::{Candidate, choose, unsure};
 
 use super::view::View;
 use crate::evidence::{Outcome, Round};
 use crate::examine::Examiner;
-use crate::panel::{Candidate, choose};
 use crate::{MinerStatus, Status, measure};
 
 /// Counts since the start, by hotkey. Standings themselves are in the book.
@@ -155,7 +156,8 @@ pub(super) fn panel(
         })
         .collect();
     let axon = |hotkey: &Hotkey| view.metagraph.neuron_of(hotkey).and_then(|n| n.axon);
-    choose(&candidates, size, view.head.hash)
+    let most = rule.examine.map_or(size, |examine| size.min(examine.panel));
+    choose(&candidates, most, view.head.hash)
         .into_iter()
         .map(|hotkey| (hotkey, axon(&hotkey)))
         .collect()
@@ -163,14 +165,20 @@ pub(super) fn panel(
 
 /// The weights that the evidence earns; `None` where there is none, or where it does not make
 /// valid weights.
-pub(super) fn weights(view: &View, rule: &Manifest, book: &Book) -> Option<Weights> {
-    let payees: Vec<Payee> = payees(view, book)
+pub(super) fn weights(
+    view: &View,
+    rule: &Manifest,
+    book: &Book,
+    clusters: &[Vec<Hotkey>],
+) -> Option<Weights> {
+    let mut payees: Vec<Payee> = payees(view, book)
         .map(|(hotkey, uid)| Payee {
             hotkey,
             uid,
             worth: assess(view, rule, book, &hotkey).score(),
         })
         .collect();
+    paid_once(&mut payees, clusters);
     let (pay, burn_uid) = (&rule.pay, burn_uid(view));
     let weighed = shares(&payees, &pay.shape, pay.burn)
         .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
@@ -204,16 +212,6 @@ fn miners<'v>(view: &'v View, book: &'v Book) -> impl Iterator<Item = &'v Neuron
 
 fn assess(view: &View, rule: &Manifest, book: &Book, hotkey: &Hotkey) -> Assessment {
     book.assess(&rule.tracks, hotkey, view.epoch())
-}
-
-/// How little is known: 1 where a gate has said nothing or a factor is missing, else the widest
-/// interval of a factor.
-fn unsure(assessment: &Assessment) -> f64 {
-    let open = assessment.gates.values().any(|verdict| *verdict == Verdict::NoEvidence);
-    if open || assessment.factors.is_empty() {
-        return 1.0;
-    }
-    assessment.factors.values().map(|factor| factor.high - factor.low).fold(0.0, f64::max)
 }
 
 /// What the rule's gates say together: `serve` has one, its identity gate.

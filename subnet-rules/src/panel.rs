@@ -1,10 +1,14 @@
 //! Whom to ask in a round: a pure choice.
 //!
-//! Half of the panel goes to those of whom least is known, newcomers before all; the other half to
+//! A rule declares how many miners a validator examines in a round (`[examine]` in `rule.toml`): that is
+//! what it costs. Half of the panel goes to those of whom least is known, newcomers before all; the other half to
 //! those not asked for longest, so that nobody who is known well is left out for good.
 
 use chain_metadata::Hotkey;
-use sp_crypto_hashing::blake2_256;
+use scoring::book::Assessment;
+use scoring::estimators::Verdict;
+
+use crate::digest::Digest;
 
 /// A miner that could be asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,9 +24,8 @@ pub struct Candidate {
 /// At most `size` of the candidates, each once. Ties are broken by `seed`, the hash of the head, so
 /// that no place in the metagraph is better than another.
 pub fn choose(candidates: &[Candidate], size: usize, seed: [u8; 32]) -> Vec<Hotkey> {
-    let lot = |candidate: &Candidate| {
-        blake2_256(&[seed.as_slice(), candidate.hotkey.as_bytes()].concat())
-    };
+    let lot =
+        |candidate: &Candidate| Digest::of("ganglion/panel", &[&seed, candidate.hotkey.as_bytes()]);
     let mut left: Vec<&Candidate> = candidates.iter().collect();
     left.sort_by(|a, b| {
         let newcomers_first = a.asked.is_some().cmp(&b.asked.is_some());
@@ -31,6 +34,16 @@ pub fn choose(candidates: &[Candidate], size: usize, seed: [u8; 32]) -> Vec<Hotk
     let mut rest = left.split_off(size.div_ceil(2).min(left.len()));
     rest.sort_by(|a, b| a.asked.cmp(&b.asked).then(lot(a).cmp(&lot(b))));
     left.into_iter().chain(rest).take(size).map(|candidate| candidate.hotkey).collect()
+}
+
+/// How little is known: 1 where a gate has said nothing or a factor is missing, else the widest interval
+/// of a factor.
+pub fn unsure(assessment: &Assessment) -> f64 {
+    let open = assessment.gates.values().any(|verdict| *verdict == Verdict::NoEvidence);
+    if open || assessment.factors.is_empty() {
+        return 1.0;
+    }
+    assessment.factors.values().map(|factor| factor.high - factor.low).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
