@@ -155,9 +155,14 @@ pub fn main(command: Command, program: &Program, venues: Option<&dyn Venues>) ->
 }
 
 fn complain(to: &mut impl Write, error: &anyhow::Error) -> io::Result<()> {
-    writeln!(to, "error: {error}")?;
-    for cause in error.chain().skip(1) {
-        writeln!(to, "  because: {cause}")?;
+    let mut said = error.to_string();
+    writeln!(to, "error: {said}")?;
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // What the line above ends with is not said twice.
+        if !said.ends_with(&cause) {
+            writeln!(to, "  because: {cause}")?;
+            said = cause;
+        }
     }
     if let Some(hint) = error.chain().find_map(mistake).and_then(|mistake| mistake.hint.as_ref()) {
         return writeln!(to, "hint: {hint}");

@@ -73,7 +73,9 @@ pub trait World<R: Rule> {
 #[non_exhaustive]
 pub enum ArenaError {
     /// More validators in league than there are.
-    #[error("{colluders} colluders need as many validators, and there are {validators}")]
+    #[error(
+        "{colluders} of {validators} validators are in league with colluders, and none is left: take more --validators, or fewer colluders"
+    )]
     Validators {
         /// Colluders cast.
         colluders: usize,
