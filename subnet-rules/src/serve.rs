@@ -3,7 +3,9 @@
 //! Three lines of evidence, each from its own kind of measurement:
 //!
 //! - **identity**, a gate: on open draws the answer must be the tokens that the named model draws
-//!   under the given seed. Counted only where the model had a choice; decided by a sequential test.
+//!   under the given seed. Counted only where the model had a choice; decided by a sequential test. Where
+//!   the rule asks for the miner's signed account of its tokens (log-probabilities, sketches of hidden
+//!   states), each group of tokens in which it lies too far from the reference's own pass is a miss.
 //! - **quality**, a factor: on checkable draws, how often the miner is right where the reference is
 //!   right on the same prompt, as a lower confidence bound.
 //! - **service**, a factor: answered, and in the time allowed, by the validator's clock.
@@ -23,8 +25,8 @@ use scoring::evidence::{Evidence, Grade};
 use serde::{Deserialize, Serialize};
 
 pub use calibration::{Calibration, CalibrationError, Cell, LEVELS};
-pub use measurement::{Answer, Fault, Measurement, TokenMeasure};
-pub use params::{Params, ParamsError};
+pub use measurement::{Answer, Fault, GroupMeasure, Measurement, TokenMeasure};
+pub use params::{AccountLimits, Params, ParamsError};
 pub use wording::Wording;
 
 use crate::manifest::{Manifest, ManifestError};
@@ -187,7 +189,10 @@ impl Serve {
         let cap = draw.public.max_tokens as usize;
         let named = answer.model.check(|model| *model == self.params.model).is_some();
         let ended = answer.stopped || tokens == cap;
-        named && ended && (1..=cap).contains(&tokens)
+        // An account is asked for with every draw, and held against the open ones.
+        let open = draw.secret == Secret::Open;
+        let accounted = !open || self.params.account.is_none() || answer.account.is_some();
+        named && ended && accounted && (1..=cap).contains(&tokens)
     }
 
     /// Which tokens were the seed's, among those where the model had a choice.
@@ -202,7 +207,16 @@ impl Serve {
             .iter()
             .filter(|check| check.entropy_mnat >= self.params.min_entropy_mnat)
             .map(|check| check.matched);
-        Ok(Evidence::Matches(counted.collect()))
+        Ok(Evidence::Matches(counted.chain(self.deviations(answer)).collect()))
+    }
+
+    /// A miss for each group of tokens of which the miner's account lies too far from the reference's.
+    fn deviations(&self, answer: &Answer) -> impl Iterator<Item = bool> {
+        let groups = answer.account.iter().flatten();
+        let limits = self.params.account;
+        groups
+            .filter(move |group| limits.is_some_and(|limits| !limits.allow(**group)))
+            .map(|_| false)
     }
 }
 

@@ -90,15 +90,26 @@ pub(crate) fn keep(
     reply: &wire::Answer,
 ) -> Result<(), AuditError> {
     let reply: GenerateReply = reply.message().map_err(AuditError::Reply)?;
-    let evidence = reply.evidence.as_ref().ok_or(AuditError::Absent)?.to_string();
-    let answer = Answer::parse(evidence.as_bytes())?;
-    about(&answer, engine, task, &reply)?;
-    signed(&answer, hotkey)?;
+    let (_, evidence) = evidence(engine, task, hotkey, &reply)?;
     let write = |source| AuditError::Write { path: path.to_owned(), source };
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(write)?;
     }
     std::fs::write(path, evidence).map_err(write)
+}
+
+/// The evidence of a reply, if it is of the answer to `task` and signed by the miner; and its text.
+pub(crate) fn evidence(
+    engine: &Engine,
+    task: &Task,
+    hotkey: &Hotkey,
+    reply: &GenerateReply,
+) -> Result<(Answer, String), AuditError> {
+    let text = reply.evidence.as_ref().ok_or(AuditError::Absent)?.to_string();
+    let answer = Answer::parse(text.as_bytes())?;
+    about(&answer, engine, task, reply)?;
+    signed(&answer, hotkey)?;
+    Ok((answer, text))
 }
 
 /// Refuses evidence of another model, prompt, draw or completion.

@@ -118,6 +118,11 @@ impl Exam {
         }
     }
 
+    /// Whether miners are asked for an account of their tokens.
+    pub(crate) fn accounts(&self) -> bool {
+        matches!(self, Self::Serve(rule) if rule.params().account.is_some())
+    }
+
     /// Identities that the rule has found to be one.
     pub(crate) fn clusters(&self, memory: &Memory) -> Vec<Vec<Hotkey>> {
         match self {

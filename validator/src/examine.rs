@@ -140,7 +140,7 @@ impl Examiner {
             counter,
         };
         let task = self.rule.draw(&mut beacon.prf(), hotkey, &plan.memory);
-        let body = match task.request(self.audit.is_some()) {
+        let body = match task.request(self.audit.is_some() || self.rule.accounts()) {
             Ok(request) => serialise(&request),
             Err(why) => {
                 tracing::error!(%why, "the rule drew no question: nobody is asked");
@@ -188,7 +188,10 @@ impl Examiner {
         }
         let measured = match answer {
             None => Ok(Measurement::Unanswered(Fault::Unreachable)),
-            Some(answer) => measure(&self.engine, &draw, answer).await,
+            Some(answer) => {
+                let accounted = rule.params().account.is_some();
+                measure(&self.engine, &draw, answer, accounted).await
+            }
         };
         let measurement = match measured {
             Ok(measurement) => measurement,

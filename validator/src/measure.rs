@@ -5,12 +5,18 @@
 
 use std::time::Duration;
 
-use inference::{Engine, EngineError, Job, Prompt, Sampling, TokenCheck};
+use chain_metadata::Hotkey;
+use inference::evidence::{Answer as Evidence, Reading};
+use inference::{Audit, Engine, EngineError, Job, Prompt, Sampling, TokenCheck};
 use scoring::evidence::Claimed;
-use subnet_rules::serve::{Answer, Fault, Measurement, Secret, ServeDraw, Task, TokenMeasure};
+use subnet_rules::serve::{
+    Answer, Fault, GroupMeasure, Measurement, Secret, ServeDraw, Task, TokenMeasure,
+};
 use subnet_rules::star::Reply;
 use wire::generate::GenerateReply;
 use wire::{AnswerError, Timing};
+
+use crate::audit;
 
 /// Tries for a place in the reference engine's queue, which others may share.
 const QUEUE_TRIES: u32 = 200;
@@ -19,17 +25,23 @@ const QUEUE_TRIES: u32 = 200;
 const QUEUE_WAIT: Duration = Duration::from_millis(50);
 
 /// Measures one answer. An error is the engine's, and says nothing of the miner.
+///
+/// `accounted` is whether the rule asks for the miner's account of its tokens.
 pub(crate) async fn measure(
     engine: &Engine,
     draw: &ServeDraw,
     answer: Result<wire::Answer, AnswerError>,
+    accounted: bool,
 ) -> Result<Measurement, EngineError> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Ok(Measurement::Unanswered(fault(&error))),
     };
     match answer.message::<GenerateReply>() {
-        Ok(reply) => read(engine, draw, reply, answer.timing).await,
+        Ok(reply) => {
+            let miner = accounted.then_some(answer.miner);
+            read(engine, draw, reply, answer.timing, miner).await
+        }
         Err(error) => Ok(Measurement::Unanswered(fault(&error))),
     }
 }
@@ -48,17 +60,24 @@ async fn read(
     draw: &ServeDraw,
     reply: GenerateReply,
     timing: Timing,
+    miner: Option<Hotkey>,
 ) -> Result<Measurement, EngineError> {
     const MALFORMED: Measurement = Measurement::Unanswered(Fault::Malformed);
     let task = &draw.public;
     let tokenizer = engine.model().tokenizer();
+    let claimed = match (&draw.secret, miner) {
+        (Secret::Open, Some(miner)) => claimed(engine, task, &miner, &reply),
+        _ => None,
+    };
     let ids = reply.token_ids;
     let Some((&last, before)) = ids.split_last() else { return Ok(MALFORMED) };
     let ends_early = before.iter().any(|&id| tokenizer.ends(id));
     if ids.len() > task.max_tokens as usize || ends_early {
         return Ok(MALFORMED);
     }
-    let Some(checks) = rescore(engine, task, &ids).await? else { return Ok(MALFORMED) };
+    let Some(audit) = audited(engine, task, &ids).await? else { return Ok(MALFORMED) };
+    let account = claimed.map(|answer| account(&answer, &audit));
+    let checks = audit.checks;
     let Ok(text) = tokenizer.decode(&ids) else { return Ok(MALFORMED) };
     let stopped = tokenizer.ends(last);
     let (checks, reference) = match draw.secret {
@@ -80,22 +99,51 @@ async fn read(
         stopped,
         text,
         checks,
+        account,
         reference,
         first_byte_us: micros(timing.first_byte),
         total_us: micros(timing.total),
     }))
 }
 
-/// `None` where the ids are none of the model's, or too many for it.
+/// What the miner says of its tokens, if it is of this answer and signed.
+fn claimed(
+    engine: &Engine,
+    task: &Task,
+    miner: &Hotkey,
+    reply: &GenerateReply,
+) -> Option<Evidence> {
+    match audit::evidence(engine, task, miner, reply) {
+        Ok((answer, _)) => Some(answer),
+        Err(error) => {
+            tracing::debug!(%miner, %error, "a miner's account of its answer is none");
+            None
+        }
+    }
+}
+
+/// How far it lies from our own pass; a group that it leaves out is as far as can be.
+fn account(claimed: &Evidence, audit: &Audit) -> Vec<GroupMeasure> {
+    let groups = Reading::new(claimed, audit);
+    let groups = groups.accounts().map(|group| group.unwrap_or((f64::NAN, f64::NAN)));
+    groups.map(|(likelihood, sketch)| GroupMeasure::new(likelihood, sketch)).collect()
+}
+
+/// The tokens of an answer held against our own draws.
 pub(crate) async fn rescore(
     engine: &Engine,
     task: &Task,
     ids: &[u32],
 ) -> Result<Option<Vec<TokenCheck>>, EngineError> {
+    Ok(audited(engine, task, ids).await?.map(|audit| audit.checks))
+}
+
+/// `None` where the ids are none of the model's, or too many for it.
+async fn audited(engine: &Engine, task: &Task, ids: &[u32]) -> Result<Option<Audit>, EngineError> {
     let prompt = Prompt::Text(task.prompt.clone());
     let sampling = sampling(task);
-    match queued(|| engine.rescore(&prompt, ids, &sampling)).await {
-        Ok(checks) => Ok(Some(checks)),
+    match queued(|| engine.audit(&prompt, ids, &sampling)).await {
+        Ok(audit) => Ok(Some(audit)),
         Err(EngineError::UnknownToken { .. } | EngineError::TooLong { .. }) => Ok(None),
         Err(error) => Err(error),
     }

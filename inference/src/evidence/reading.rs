@@ -72,6 +72,13 @@ impl Reading {
         Self { tokens: audit.checks.len(), mismatches, groups }
     }
 
+    /// For each group of [`GROUP_TOKENS`] tokens, how far the server's account of them lies from the
+    /// verifier's pass: mean nats between log-probabilities, and the distance of the sketches. `None`
+    /// where a group has no account.
+    pub fn accounts(&self) -> impl Iterator<Item = Option<(f64, f64)>> {
+        self.groups.iter().map(|group| group.dlogprob.zip(group.distance))
+    }
+
     /// Both answers' numbers, as of one server.
     #[must_use]
     pub fn then(mut self, later: Self) -> Self {

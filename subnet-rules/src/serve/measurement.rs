@@ -52,6 +52,11 @@ pub struct Answer {
     /// Checkable draws: what the reference model wrote on the same prompt with the same seed (where
     /// all ids are what it would draw, that is `text`). Else `None`.
     pub reference: Option<String>,
+    /// Open draws, where the rule asks for it: how far the miner's signed account of its tokens lies from
+    /// the reference model's own pass, one for each group of tokens. `None` where it sent none that is of
+    /// this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Vec<GroupMeasure>>,
     /// From sending the request to the first byte of the reply, on the validator's monotonic clock.
     pub first_byte_us: u64,
     /// From sending the request to the last byte of the reply.
@@ -69,6 +74,44 @@ pub struct TokenMeasure {
     pub margin_milli: u32,
     /// Whether it is the token that the seed draws.
     pub matched: bool,
+}
+
+/// A miner's account of a group of tokens held against the reference model's pass. Integers, so that a
+/// log reads back to the bit; written as `[likelihood_micro, sketch_micro]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+pub struct GroupMeasure {
+    /// Mean distance of log-probabilities, millionths of a nat.
+    pub likelihood_micro: u32,
+    /// Distance of the sketches of hidden states, millionths.
+    pub sketch_micro: u32,
+}
+
+impl GroupMeasure {
+    /// Rounds what was measured; a number that is none is as far as can be.
+    pub fn new(likelihood_nat: f64, sketch: f64) -> Self {
+        let micro = |x: f64| millionths(x).unwrap_or(u32::MAX);
+        Self { likelihood_micro: micro(likelihood_nat), sketch_micro: micro(sketch) }
+    }
+}
+
+impl From<(u32, u32)> for GroupMeasure {
+    fn from((likelihood_micro, sketch_micro): (u32, u32)) -> Self {
+        Self { likelihood_micro, sketch_micro }
+    }
+}
+
+impl From<GroupMeasure> for (u32, u32) {
+    fn from(measure: GroupMeasure) -> Self {
+        (measure.likelihood_micro, measure.sketch_micro)
+    }
+}
+
+/// Rounded up: what is not nothing stays so.
+fn millionths(x: f64) -> Option<u32> {
+    let scaled = (x * 1e6).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked range")]
+    (0.0..=f64::from(u32::MAX)).contains(&scaled).then_some(scaled as u32)
 }
 
 impl TokenMeasure {
@@ -109,6 +152,14 @@ mod tests {
     fn a_measure_that_is_no_number_is_no_evidence() {
         let measure = TokenMeasure::new(f32::NAN, f32::NAN, false);
         assert_eq!((measure.entropy_mnat, measure.margin_milli), (0, u32::MAX));
+    }
+
+    #[test]
+    fn an_account_that_is_no_number_is_as_far_as_can_be() {
+        let none = GroupMeasure::new(f64::NAN, f64::INFINITY);
+        assert_eq!((none.likelihood_micro, none.sketch_micro), (u32::MAX, u32::MAX));
+        let some = GroupMeasure::new(1e-9, 0.0);
+        assert_eq!((some.likelihood_micro, some.sketch_micro), (1, 0));
     }
 
     #[test]

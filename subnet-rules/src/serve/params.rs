@@ -4,7 +4,7 @@ use scoring::evidence::Grade;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
-use super::measurement::Answer;
+use super::measurement::{Answer, GroupMeasure};
 use crate::manifest::ManifestError;
 use crate::world::grammar::ANSWER_MAX;
 
@@ -29,9 +29,31 @@ pub struct Params {
     pub allowed_base_ms: u32,
     /// Time allowed for each token, ms.
     pub allowed_per_token_ms: u32,
+    /// What the miner's own account of its tokens must agree in, if it is asked for one. It sees finer
+    /// deviations than the draws do, and a forger passes it, who writes with one model and reads with
+    /// another: so it convicts, and never clears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountLimits>,
     /// Pass rates of the named model.
     #[serde(default)]
     pub calibration: Calibration,
+}
+
+/// How far a group of tokens in a miner's account may lie from the reference's pass. Both 0 where
+/// engines of the class agree to the bit; else what `ganglion model calibrate` measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountLimits {
+    /// Mean distance of log-probabilities, millionths of a nat.
+    pub likelihood_micro: u32,
+    /// Distance of sketches, millionths.
+    pub sketch_micro: u32,
+}
+
+impl AccountLimits {
+    pub(super) const fn allow(self, group: GroupMeasure) -> bool {
+        group.likelihood_micro <= self.likelihood_micro && group.sketch_micro <= self.sketch_micro
+    }
 }
 
 /// A parameter out of range.

@@ -24,6 +24,7 @@ fn answer(text: &str, tokens: usize) -> Answer {
         stopped: true,
         text: text.to_owned(),
         checks: Vec::new(),
+        account: Some(Vec::new()),
         reference: None,
         first_byte_us: 1_000,
         total_us: 2_000,
@@ -185,6 +186,8 @@ fn law_l2_single_canonical_bytes() {
     let text = serde_json::to_value(Measurement::Answered(proven)).unwrap();
     let fields: Vec<_> = text["answered"].as_object().unwrap().keys().cloned().collect();
     let known = [
+        // How far what the miner says of its tokens lies from the validator's own pass.
+        "account",
         "checks",
         "first_byte_us",
         "model",
@@ -254,4 +257,29 @@ fn a_draw_survives_serialisation() {
     let draw = rule.draw(&mut Prf::from_seed(3), &Subject::Miner(miner()), &());
     let text = serde_json::to_string(&draw).unwrap();
     assert_eq!(serde_json::from_str::<ServeDraw>(&text).unwrap(), draw);
+}
+
+#[test]
+fn an_account_that_lies_apart_is_a_miss_and_one_that_agrees_is_nothing() {
+    let rule = rule();
+    let draw = open_draw(&rule);
+    let with = |account| {
+        let checks = vec![TokenMeasure::new(1.0, 0.0, true); 3];
+        judged(&rule, &draw, Answer { checks, account, ..answer("", 3) })
+    };
+    let agreeing = with(Some(vec![GroupMeasure::new(0.0, 0.0)]));
+    let apart = with(Some(vec![GroupMeasure::new(0.0, 0.0), GroupMeasure::new(0.0, 0.001)]));
+    let matches = |found: &[(String, Evidence)]| {
+        found.iter().find_map(|(track, evidence)| match evidence {
+            Evidence::Matches(all) if track == track::IDENTITY => Some(all.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(matches(&agreeing), Some(vec![true; 3]));
+    assert_eq!(matches(&apart), Some(vec![true, true, true, false]));
+    assert_eq!(
+        matches(&with(None)),
+        None,
+        "without the account that was asked for it is no answer"
+    );
 }

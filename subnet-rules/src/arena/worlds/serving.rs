@@ -104,8 +104,7 @@ impl Serving {
             // genuine, the draws are not.
             Kind::Forger => (self.written(Variant::Other, 0.5, draw), true),
             Kind::Substitute => {
-                let (variant, kept) =
-                    [(Variant::Q4, KEPT[0]), (Variant::Q8, KEPT[1])][who.operator % 2];
+                let (variant, kept) = substitute(who);
                 (self.written(variant, kept, draw), true)
             }
             Kind::Poison => {
@@ -154,6 +153,12 @@ impl Serving {
         } else {
             Vec::new()
         };
+        let account = match (open, reader(who)) {
+            (true, Some(variant)) => {
+                Some(self.model.account(variant, prompt_hash(&draw.public.prompt), &tokens))
+            }
+            _ => None,
+        };
         let reference = (!open).then(|| self.written(Variant::Exact, 1.0, draw).1);
         if who.kind == Kind::Honest {
             self.latest.insert(validator, (tokens.clone(), text.clone()));
@@ -165,6 +170,7 @@ impl Serving {
             stopped,
             checks,
             reference,
+            account,
             ..answer(tokens, text, total_us)
         })
     }
@@ -177,10 +183,26 @@ fn answer(token_ids: Vec<u32>, text: String, total_us: u64) -> Answer {
         stopped: false,
         text,
         checks: Vec::new(),
+        account: None,
         reference: None,
         first_byte_us: total_us,
         total_us,
     }
+}
+
+/// Which arithmetic an identity's account of its tokens is of; `None` where it can give none: what it
+/// sends is not its own, or nothing. The forger reads its text with the named model.
+const fn reader(who: &Identity) -> Option<Variant> {
+    match who.kind {
+        Kind::Honest | Kind::Sybil | Kind::Forger => Some(Variant::Exact),
+        Kind::Substitute => Some(substitute(who).0),
+        Kind::Lazy | Kind::Colluder | Kind::Copier | Kind::Poison => None,
+    }
+}
+
+/// What a substitute serves, and the share of the quality that it keeps.
+const fn substitute(who: &Identity) -> (Variant, f64) {
+    if who.operator.is_multiple_of(2) { (Variant::Q4, KEPT[0]) } else { (Variant::Q8, KEPT[1]) }
 }
 
 fn prompt_hash(prompt: &str) -> u64 {

@@ -6,7 +6,7 @@
 //! arithmetic (T = 0.8, 64–96 tokens a sequence): a test holds each to its measured interval.
 
 use crate::prf::Prf;
-use crate::serve::TokenMeasure;
+use crate::serve::{GroupMeasure, TokenMeasure};
 
 /// Tokens of the vocabulary; 0 ends a completion.
 const VOCABULARY: usize = 16;
@@ -135,6 +135,40 @@ impl TableModel {
         }
         measures
     }
+}
+
+impl TableModel {
+    /// How far a variant's own account of tokens lies from the exact model's pass: log-probabilities as an
+    /// answer records them, and, for sketches, what each logit is off.
+    #[expect(clippy::cast_precision_loss, reason = "groups and vocabularies are small")]
+    pub fn account(&self, variant: Variant, prompt: u64, tokens: &[u32]) -> Vec<GroupMeasure> {
+        let mut context = Context::new(prompt);
+        let mut apart = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let at = context.row();
+            let (own, exact) = (&self.rows[variant as usize][at], &self.rows[0][at]);
+            let claimed = *token as usize % VOCABULARY;
+            let likelihood = (recorded(own, claimed) - recorded(exact, claimed)).abs();
+            let logits = own.iter().zip(exact).map(|(own, exact)| (own - exact).abs()).sum::<f64>();
+            apart.push((likelihood, logits / VOCABULARY as f64));
+            context.push(*token);
+        }
+        let of = |group: &[(f64, f64)]| {
+            let count = group.len() as f64;
+            let mean = |of: fn(&(f64, f64)) -> f64| group.iter().map(of).sum::<f64>() / count;
+            GroupMeasure::new(mean(|one| one.0), mean(|one| one.1))
+        };
+        apart.chunks(GROUP).map(of).collect()
+    }
+}
+
+/// Tokens of a group in an account.
+const GROUP: usize = 8;
+
+/// A log-probability in steps of 1/1024 nat.
+fn recorded(row: &[f64; VOCABULARY], token: usize) -> f64 {
+    let total: f64 = row.iter().map(|logit| libm::exp(*logit)).sum();
+    libm::rint((row[token] - libm::log(total)) * 1024.0) / 1024.0
 }
 
 /// The winner of the Gumbel race and its perturbed score.
