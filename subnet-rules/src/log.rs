@@ -173,6 +173,10 @@ pub struct Replayed {
 pub fn package_of(log: impl BufRead) -> Result<Package, ReplayError> {
     let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
     let first = lines.next::<Body<IgnoredAny, IgnoredAny, IgnoredAny>>()?;
+    if let Some(Body::Opened { .. }) = first {
+        // Nothing of a line is used before the next one vouches for it.
+        lines.next::<IgnoredAny>()?;
+    }
     match first {
         Some(Body::Opened { manifest, source }) => Ok(Package { manifest: *manifest, source }),
         Some(Body::Composed { manifest }) => Ok(Package { manifest: *manifest, source: None }),

@@ -87,3 +87,12 @@ fn other_weights_than_the_logged_ones_are_found_out() {
     lines.push(none);
     assert!(matches!(replayed(&lines), Err(ReplayError::OtherWeights { epoch: 3, .. })));
 }
+
+#[test]
+fn a_changed_first_line_is_found_before_its_rule_is_used() {
+    let (mut lines, _) = log();
+    lines[0] = lines[0].replacen("0.05", "0.06", 1);
+    let text = lines.join("\n") + "\n";
+    let refused = package_of(text.as_bytes());
+    assert!(matches!(refused, Err(ReplayError::Broken { line: 2, .. })), "{refused:?}");
+}
