@@ -485,9 +485,12 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
     /// Validators in league give everything to their own.
     fn favour_cronies(&mut self) -> Result<(), ArenaError> {
         let cronies = self.season.identities.iter().filter(|one| one.kind == Kind::Colluder);
-        let cronies: Vec<Uid> = cronies.map(|one| one.uid).collect();
-        for (crony, validator) in cronies.into_iter().zip(self.honest_validators..) {
-            self.set_weights(Uid(1 + validator), &Weights::only(crony))?;
+        let cronies: Vec<(Uid, u16)> = cronies.map(|one| (one.uid, u16::MAX)).collect();
+        let count = u16::try_from(cronies.len()).unwrap_or(u16::MAX);
+        // Slots ascend, and no weight is nought.
+        let Ok(weights) = Weights::try_from(cronies) else { return Ok(()) };
+        for validator in self.honest_validators..self.honest_validators.saturating_add(count) {
+            self.set_weights(Uid(1 + validator), &weights)?;
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ const KAPPAS: [u16; 3] = [26_214, 32_767, 39_321];
 /// Cheats for each that was cast.
 const FACTORS: [usize; 3] = [1, 2, 4];
 
+/// Share of all incentive that is as good as none.
+const NOTHING: f64 = 0.02;
+
 /// What one season of a sweep is played with, and what it showed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
@@ -26,9 +29,9 @@ pub struct Point {
     pub cheats: f64,
     /// Share of all incentive that all who cheat earned.
     pub earned_by_cheats: f64,
-    /// Names of the bounds and laws that broke.
+    /// Names of the bounds and laws that broke, and what the league came to.
     pub broken: Vec<String>,
-    /// Whether all held.
+    /// Whether none did.
     pub holds: bool,
 }
 
@@ -96,14 +99,26 @@ impl Point {
         let bounds = report.bounds.iter().filter(|bound| !bound.holds).map(|bound| &bound.name);
         let broken_laws =
             report.laws.iter().filter(|law| !law.holds).map(|law| law.name.to_owned());
+        let of = |kind: super::Kind| {
+            report.actors.iter().find(|actor| actor.kind == kind.name()).map(|actor| actor.share)
+        };
+        // What no rule may bound, as no rule can prevent it: the chain follows the majority of stake.
+        let captured = of(super::Kind::Colluder).is_some_and(|share| share > NOTHING);
+        let starved = of(super::Kind::Honest).is_some_and(|share| share <= NOTHING);
+        let of_league = [(captured, "colluders are paid"), (starved, "the honest are not paid")];
+        let broken: Vec<String> = bounds
+            .cloned()
+            .chain(broken_laws)
+            .chain(of_league.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned()))
+            .collect();
         Self {
             hyperparameters: settings.chain,
             stake_in_league: share(league, usize::from(settings.validators)),
             times,
             cheats: share(count, settings.cast.size()),
             earned_by_cheats: earned,
-            broken: bounds.cloned().chain(broken_laws).collect(),
-            holds: report.holds(),
+            holds: broken.is_empty(),
+            broken,
         }
     }
 }

@@ -76,6 +76,26 @@ fn a_colluder_with_half_the_stake_breaks_the_bound_and_the_arena_says_so() {
     assert!(broken.iter().any(|bound| bound.name == "cheats at most"), "{broken:?}");
 }
 
+#[test]
+fn no_rule_is_safe_where_the_majority_of_stake_is_in_league() {
+    let rule = rule();
+    let point = |colluders: usize| {
+        let settings = Settings {
+            epochs: 12,
+            cast: format!("honest:2,colluder:{colluders}").parse().unwrap(),
+            validators: 5,
+            seed: 1,
+            chain: Hyperparameters::default(),
+            panel: None,
+        };
+        let report = rehearse(&rule, |seed| Serving::new(&rule, seed), &settings).unwrap();
+        Point::new(1, &settings, &report)
+    };
+    assert!(point(1).holds, "{:?}", point(1));
+    let captured = point(3);
+    assert!(captured.broken.iter().any(|what| what == "colluders are paid"), "{captured:?}");
+}
+
 /// A bug planted in a rule that is otherwise right.
 #[derive(Debug, Clone, Copy)]
 enum Bug {
