@@ -45,28 +45,9 @@ impl At {
         method: &str,
         args: impl IntoEncodableValues,
     ) -> Result<R, ReadError> {
-        let fact = || format!("{api}.{method}");
-        let metadata = self.api.metadata_ref();
-        if metadata.runtime_api_info(api, method).is_err() {
-            return Err(ReadError::Absent { fact: fact() });
-        }
-        let payload = dynamic::runtime_api_call::<_, R>(api, method, args);
-        let encoded = self
-            .api
-            .runtime_apis()
-            .encode_args(&payload)
-            .map_err(|source| ReadError::shape(fact(), source))?;
-        let function = format!("{api}_{method}");
-        let answer = self.rpc.state_call(&function, Some(&encoded), Some(self.hash())).await?;
-        frame_decode::runtime_apis::decode_runtime_api_response(
-            api,
-            method,
-            &mut &*answer,
-            metadata,
-            metadata.types(),
-            R::into_visitor(),
-        )
-        .map_err(|source| ReadError::shape(fact(), source))
+        let answer = self.ask(api, method, args).await?;
+        R::decode_as_type(&mut &*answer.bytes, answer.type_id, self.api.metadata_ref().types())
+            .map_err(|source| ReadError::shape(format!("{api}.{method}"), source))
     }
 
     /// Calls a runtime API for an answer to be read field by field.

@@ -16,7 +16,8 @@ mod venue;
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
-use neuron::{ChainSettings, Exit, Setting, Settings, WalletSettings};
+use inference::{Engine, EngineError, EngineOptions};
+use neuron::{ChainSettings, Exit, ModelError, ModelSettings, Setting, Settings, WalletSettings};
 use serde::{Deserialize, Serialize};
 use subnet_rules::cli;
 use subnet_rules::star::Program;
@@ -53,6 +54,41 @@ impl Settings for OwnerSettings {
 
     fn table() -> Vec<Setting> {
         ChainSettings::table().into_iter().chain(WalletSettings::table()).collect()
+    }
+}
+
+/// The model of an owner's command.
+#[derive(Debug, Clone, clap::Args)]
+struct ModelArgs {
+    /// The model that the rule is for: `tiny`, a name of the catalogue, or a path.
+    #[arg(long, default_value = "tiny", env = "GANGLION_MODEL")]
+    model: String,
+    /// Numeric class to run it in.
+    #[arg(long, value_name = "CLASS")]
+    class: Option<String>,
+    /// Compute threads.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the model cannot be asked")]
+    Engine(#[from] EngineError),
+}
+
+impl ModelArgs {
+    async fn open(self) -> Result<Engine, OpenError> {
+        let settings = ModelSettings {
+            source: self.model,
+            class: self.class,
+            threads: self.threads,
+            ..ModelSettings::default()
+        };
+        Ok(Engine::open(settings.load(None).await?, EngineOptions::default())?)
     }
 }
 

@@ -143,6 +143,25 @@ fn logs(dir: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.to_str().unwrap().ends_with("-log.jsonl")).collect()
 }
 
+/// What was measured replays to the same weights, and measures again to the same numbers.
+fn replays(owner: &Owner<'_>, audit: &Path) {
+    let mut settled = 0;
+    for log in logs(audit) {
+        let log = log.to_str().unwrap();
+        let said = owner.done(&["replay", log]);
+        settled += usize::from(!said.contains(" 0 epochs settled"));
+        if said.starts_with("serve") || said.starts_with("mine") {
+            let said = owner.done(&["remeasure", log, "--model", "tiny", "--json", "--quiet"]);
+            let said: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(said["agrees"], true, "{said}");
+        } else {
+            assert!(said.starts_with("talk"), "{said}");
+            assert_eq!(owner.rules(&["remeasure", log, "--quiet"]).status.code(), Some(2));
+        }
+    }
+    assert!(settled >= 2, "{settled} logs tell of weights");
+}
+
 /// A validator in this process.
 struct Watching {
     status: watch::Receiver<Status>,
@@ -241,22 +260,7 @@ async fn validators_adopt_what_the_owner_publishes() {
     validator.until("it asks by it", |now| now.rounds > begun + 2).await;
     validator.stop().await;
 
-    // What was measured replays to the same weights, and measures again to the same numbers.
-    let mut settled = 0;
-    for log in logs(&state.join("audit")) {
-        let log = log.to_str().unwrap();
-        let said = owner.done(&["replay", log]);
-        settled += usize::from(!said.contains(" 0 epochs settled"));
-        if said.starts_with("serve") || said.starts_with("mine") {
-            let said = owner.done(&["remeasure", log, "--model", "tiny", "--json", "--quiet"]);
-            let said: Value = serde_json::from_str(&said).unwrap();
-            assert_eq!(said["agrees"], true, "{said}");
-        } else {
-            assert!(said.starts_with("talk"), "{said}");
-            assert_eq!(owner.rules(&["remeasure", log, "--quiet"]).status.code(), Some(2));
-        }
-    }
-    assert!(settled >= 2, "{settled} logs tell of weights");
+    replays(&owner, &state.join("audit"));
 
     // It stays adopted, though nobody has the files any more.
     std::fs::remove_dir_all(dir.path().join("mine")).unwrap();

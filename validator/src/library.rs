@@ -170,11 +170,9 @@ pub async fn fetch(
     beside: &[&'static str],
 ) -> Result<Files, FetchError> {
     let location = published.publication.location();
-    let files = match tokio::time::timeout(DEADLINE, Source::open(location, network)).await {
-        Ok(source) => tokio::time::timeout(DEADLINE, source?.files(beside)).await,
-        Err(late) => Err(late),
-    };
-    let files = files.map_err(|_| FetchError::Deadline)??;
+    let fetching = async { Source::open(location, network).await?.files(beside).await };
+    let fetched = tokio::time::timeout(DEADLINE, fetching).await;
+    let files = fetched.map_err(|_| FetchError::Deadline)??;
     files.check(published)?;
     Ok(files)
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use inference::{Engine, EngineError, EngineOptions};
+use inference::EngineError;
 use neuron::logs::LogArgs;
-use neuron::{Exit, Explain, ModelError, ModelSettings};
+use neuron::{Exit, Explain};
 use serde_json::json;
 use subnet_rules::manifest::{Code, ManifestError};
 use subnet_rules::package::{self, MANIFEST, Package, PackageError};
@@ -13,7 +13,7 @@ use subnet_rules::serve::{Calibration, Serve, ServeError};
 use toml_edit::{DocumentMut, Item, Table};
 use validator::calibration;
 
-use super::say;
+use super::{ModelArgs, OpenError, say};
 
 /// Arguments of `rules calibrate`.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,15 +21,8 @@ pub struct Args {
     /// The rule's folder, as `rules new --from serve` makes it.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// The model that miners are to serve: `tiny`, a name of the catalogue, or a path.
-    #[arg(long, default_value = "tiny", env = "GANGLION_MODEL")]
-    model: String,
-    /// Numeric class to serve it in.
-    #[arg(long, value_name = "CLASS")]
-    class: Option<String>,
-    /// Compute threads.
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Measure even where the table of the model is known.
     #[arg(long)]
     anew: bool,
@@ -54,7 +47,7 @@ pub(super) enum CalibrateError {
     },
     /// No model.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Open(#[from] OpenError),
     /// The engine failed.
     #[error("the model cannot be asked")]
     Engine(#[from] EngineError),
@@ -90,7 +83,9 @@ impl Explain for CalibrateError {
             Self::NotServe { .. } | Self::Package(_) => {
                 "`ganglion rules new NAME --from serve` makes a folder of a rule of `serve`"
             }
-            Self::Model(_) => "--model takes tiny, a name of the catalogue, or a path",
+            Self::Open(OpenError::Model(_)) => {
+                "--model takes tiny, a name of the catalogue, or a path"
+            }
             Self::Serve(_) => "another model, or another numeric class, may answer more",
             _ => return Vec::new(),
         };
@@ -111,13 +106,7 @@ async fn run(args: Args) -> Result<(), CalibrateError> {
     if !serves {
         return Err(CalibrateError::NotServe { rule: package.manifest.name.to_string() });
     }
-    let settings = ModelSettings {
-        source: args.model,
-        class: args.class,
-        threads: args.threads,
-        ..ModelSettings::default()
-    };
-    let engine = Engine::open(settings.load(None).await?, EngineOptions::default())?;
+    let engine = args.model.open().await?;
     let model = engine.model_id().to_string();
     let table = if args.anew {
         calibration::measure(&engine).await?

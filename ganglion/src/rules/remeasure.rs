@@ -4,13 +4,12 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
 
-use inference::{Engine, EngineError, EngineOptions};
 use neuron::logs::LogArgs;
-use neuron::{Exit, Explain, ModelError, ModelSettings};
+use neuron::{Exit, Explain};
 use serde_json::json;
 use validator::remeasure::{RemeasureError, Remeasured, Tolerance, remeasure};
 
-use super::say;
+use super::{ModelArgs, OpenError, say};
 
 /// Answers between two lines about the progress.
 const SAID_EVERY: u64 = 50;
@@ -21,15 +20,8 @@ pub struct Args {
     /// The log, as a validator with `--audit` writes it.
     #[arg(value_name = "LOG")]
     log: PathBuf,
-    /// The model that the log's rule is for: `tiny`, a name of the catalogue, or a path.
-    #[arg(long, default_value = "tiny", env = "GANGLION_MODEL")]
-    model: String,
-    /// Numeric class to measure in.
-    #[arg(long, value_name = "CLASS")]
-    class: Option<String>,
-    /// Compute threads.
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Difference of entropy or margin at which a token still agrees, nat.
     #[arg(long, default_value_t = 0.001, value_parser = share_or_more)]
     tolerance: f64,
@@ -61,9 +53,7 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
-    Model(#[from] ModelError),
-    #[error("the model cannot be asked")]
-    Engine(#[from] EngineError),
+    Open(#[from] OpenError),
     #[error("cannot measure {} again", log.display())]
     Remeasure { log: PathBuf, source: RemeasureError },
     #[error("the measurements of {} disagree with these", log.display())]
@@ -81,7 +71,8 @@ impl Explain for Failed {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Model(_) | Self::Remeasure { source: RemeasureError::OtherModel { .. }, .. } => {
+            Self::Open(OpenError::Model(_))
+            | Self::Remeasure { source: RemeasureError::OtherModel { .. }, .. } => {
                 "--model names the model that the log's rule is for"
             }
             Self::Disagree { .. } => {
@@ -100,13 +91,7 @@ pub(super) fn main(args: Args) -> Exit {
 }
 
 async fn run(args: Args) -> Result<(), Failed> {
-    let settings = ModelSettings {
-        source: args.model,
-        class: args.class,
-        threads: args.threads,
-        ..ModelSettings::default()
-    };
-    let engine = Engine::open(settings.load(None).await?, EngineOptions::default())?;
+    let engine = args.model.open().await?;
     let tolerance = Tolerance { nat: args.tolerance, share: args.allow };
     let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&args.log)?)) };
     let progress = |sum: &Remeasured| {
