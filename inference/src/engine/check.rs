@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kernel::{Isa, partition},
+    kernel::{Isa, above, partition},
     sample::Sampling,
 };
 
@@ -30,7 +30,7 @@ pub struct TokenCheck {
 impl TokenCheck {
     pub(crate) fn new(logits: &[f32], token: u32, sampling: &Sampling, position: u32) -> Self {
         let logit = logits[token as usize];
-        let rank = logits.iter().filter(|&&other| other > logit).count();
+        let rank = above(Isa::detect(), logits, logit);
         let seeded_token = sampling.draw(logits, position);
         let (entropy_nat, surprisal_nat) = spread(logits, logit, sampling.temperature());
         let score = |id: u32| sampling.score(logits[id as usize], position, id);

@@ -14,7 +14,7 @@ use half::f16;
 
 use super::{
     Isa, LANES, Lane,
-    isa::{Dot, Kernel, LaneKernel, Line},
+    isa::{Dot, LaneKernel, Line},
     matrix::{Columns, TILE_ROWS, store},
 };
 use crate::load::{BLOCK, Block, Encoded, Format};
@@ -119,80 +119,53 @@ impl BlockPanels {
 pub(super) struct Activations {
     /// Blocks of a row.
     blocks: usize,
-    /// Four `q` packed little-endian, `[row][block][quad]`.
-    quads: Vec<[i32; QUADS]>,
-    steps: Vec<f32>,
-    /// Sum of a block's `q`.
-    sums: Vec<i32>,
+    /// `[row][block]`.
+    packed: Vec<Quantised>,
+}
+
+/// A block of activations, with what every panel would compute of it anew.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+struct Quantised {
+    /// Four `q` packed little-endian.
+    quads: [i32; QUADS],
+    step: f32,
+    /// `step·Σ q`.
+    weight: f32,
+    /// `Σ q`.
+    sum: i32,
 }
 
 impl Activations {
     /// Quantises rows of `cols`: `step = max|x| / 127`, `q` to the nearest, ties to even.
     pub(super) fn quantise(isa: Isa, x: &[f32], cols: usize) -> Self {
-        isa.run(Quantise { x, cols })
+        let mut packed = vec![Quantised::default(); x.len() / BLOCK];
+        isa.run_lanes(Quantise { x, packed: &mut packed });
+        Self { blocks: cols / BLOCK, packed }
     }
 }
 
 struct Quantise<'a> {
     x: &'a [f32],
-    cols: usize,
+    packed: &'a mut [Quantised],
 }
 
-impl Kernel for Quantise<'_> {
-    type Output = Activations;
-
+impl LaneKernel for Quantise<'_> {
     #[inline(always)]
-    fn run(self) -> Activations {
-        let (blocks, _) = self.x.as_chunks::<BLOCK>();
-        let mut quads = Vec::with_capacity(blocks.len());
-        let mut steps = Vec::with_capacity(blocks.len());
-        let mut sums = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let (step, q) = quantise_block(block);
-            let (mut sum, mut packed) = (0, [0; QUADS]);
-            for (packed, &[a, b, c, d]) in packed.iter_mut().zip(q.as_chunks::<QUAD>().0) {
-                *packed = i32::from_le_bytes([a, b, c, d]);
+    fn run<D: Dot>(self, dot: D) {
+        for (packed, block) in self.packed.iter_mut().zip(self.x.as_chunks::<BLOCK>().0) {
+            let step = dot.largest(block) / 127.0;
+            let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
+            let (bytes, sum) = dot.rounded(block, inverse);
+            for (packed, quad) in packed.quads.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
+                *packed = i32::from_le_bytes(*quad);
             }
-            for q in q {
-                sum += i32::from(q.cast_signed());
-            }
-            steps.push(step);
-            sums.push(sum);
-            quads.push(packed);
-        }
-        Activations { blocks: self.cols / BLOCK, quads, steps, sums }
-    }
-}
-
-/// A block's step, and its `q` as bytes in two's complement. Loops over arrays, here and below, and no
-/// `array::map` or `from_fn`: those are not always inlined, and then compiled for the plainest
-/// processor.
-#[inline(always)]
-fn quantise_block(block: &[f32; BLOCK]) -> (f32, [u8; BLOCK]) {
-    /// Added to a number within ±2²², it rounds to the nearest integer, ties to even, and leaves that
-    /// integer in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let mut most = [0.0_f32; LANES];
-    for half in block.as_chunks::<LANES>().0 {
-        for (most, x) in most.iter_mut().zip(half) {
-            *most = if x.abs() > *most { x.abs() } else { *most };
+            (packed.step, packed.weight) = (step, step * sum);
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number within ±32·127")]
+            let sum = sum as i32;
+            packed.sum = sum;
         }
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            most[lane] =
-                if most[lane + half] > most[lane] { most[lane + half] } else { most[lane] };
-        }
-        half /= 2;
-    }
-    let step = most[0] / 127.0;
-    let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
-    let mut q = [0; BLOCK];
-    for (q, &x) in q.iter_mut().zip(block) {
-        *q = (x * inverse + ROUND).to_bits().to_le_bytes()[0];
-    }
-    (step, q)
 }
 
 /// Some panels of a product.
@@ -247,18 +220,17 @@ fn tile<D: Dot, const M: usize>(
     let Place { unit, first, local } = place;
     let count = panels.blocks;
     let mut totals = [dot.floats(&Lane::ZERO.0); M];
-    let row = |r: usize| (first + r) * x.blocks;
-    let (mut quads, mut steps, mut sums) = ([&[][..]; M], [&[][..]; M], [&[][..]; M]);
-    for r in 0..M {
-        quads[r] = &x.quads[row(r)..][..count];
-        steps[r] = &x.steps[row(r)..][..count];
-        sums[r] = &x.sums[row(r)..][..count];
+    let mut packed = [&[][..]; M];
+    for (packed, row) in packed.iter_mut().zip(first..) {
+        *packed = &x.packed[row * x.blocks..][..count];
     }
     let scales = &panels.scales[unit..][..count];
     for block in 0..count {
         let mut products = [dot.start(0); M];
-        for r in 0..M {
-            products[r] = dot.start(-panels.offset * sums[r][block]);
+        if panels.offset != 0 {
+            for r in 0..M {
+                products[r] = dot.start(-panels.offset * packed[r][block].sum);
+            }
         }
         match &panels.codes {
             Codes::Bytes(lines) => {
@@ -266,7 +238,7 @@ fn tile<D: Dot, const M: usize>(
                 for (quad, line) in lines[0].iter().enumerate() {
                     let bytes = dot.load(line);
                     for r in 0..M {
-                        products[r] = dot.dot(products[r], bytes, quads[r][block][quad]);
+                        products[r] = dot.dot(products[r], bytes, packed[r][block].quads[quad]);
                     }
                 }
             }
@@ -276,7 +248,7 @@ fn tile<D: Dot, const M: usize>(
                     let bytes = dot.load(line);
                     let (low, high) = (dot.low(bytes), dot.high(bytes));
                     for r in 0..M {
-                        let quads = &quads[r][block];
+                        let quads = &packed[r][block].quads;
                         products[r] = dot.dot_nibbles(products[r], low, quads[quad]);
                         products[r] = dot.dot_nibbles(products[r], high, quads[quad + QUADS / 2]);
                     }
@@ -285,14 +257,12 @@ fn tile<D: Dot, const M: usize>(
         }
         let scale = dot.floats(&widen(&scales[block]).0);
         for r in 0..M {
-            totals[r] = dot.scaled(totals[r], products[r], scale, steps[r][block]);
+            totals[r] = dot.scaled(totals[r], products[r], scale, packed[r][block].step);
         }
         if let Some(minima) = panels.minima.get(unit + block) {
             let minimum = dot.floats(&widen(minima).0);
             for r in 0..M {
-                #[expect(clippy::cast_precision_loss, reason = "at most 32·127")]
-                let sum = steps[r][block] * sums[r][block] as f32;
-                totals[r] = dot.fma(totals[r], sum, minimum);
+                totals[r] = dot.fma(totals[r], packed[r][block].weight, minimum);
             }
         }
     }

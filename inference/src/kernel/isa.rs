@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use super::{LANES, Lane};
+use crate::load::BLOCK;
 
 /// A piece of arithmetic that is compiled once for each instruction set.
 pub(crate) trait Kernel {
@@ -153,7 +154,34 @@ pub(crate) trait Dot: Copy {
     ) -> Self::Floats;
     /// `total + a·b`, each lane rounded once.
     fn fma(self, total: Self::Floats, a: f32, b: Self::Floats) -> Self::Floats;
+
+    /// The largest size of a block's numbers; NaN counts for nothing.
+    #[inline(always)]
+    fn largest(self, block: &[f32; BLOCK]) -> f32 {
+        let mut most = 0.0;
+        for x in block {
+            most = if x.abs() > most { x.abs() } else { most };
+        }
+        most
+    }
+
+    /// The low bytes of `x·factor + `[`ROUND`], and the sum of these numbers less [`ROUND`] each: whole
+    /// numbers, whose sum is exact in any order.
+    #[inline(always)]
+    fn rounded(self, block: &[f32; BLOCK], factor: f32) -> ([u8; BLOCK], f32) {
+        let (mut bytes, mut sum) = ([0; BLOCK], 0.0);
+        for (byte, x) in bytes.iter_mut().zip(block) {
+            let rounded = x * factor + ROUND;
+            *byte = rounded.to_bits().to_le_bytes()[0];
+            sum += rounded - ROUND;
+        }
+        (bytes, sum)
+    }
 }
+
+/// Added to a number within ±2²², it rounds to the nearest integer, ties to even, and leaves that integer
+/// in the low bits.
+const ROUND: f32 = 12_582_912.0;
 
 /// Plain Rust, for whatever instructions the caller is compiled with.
 #[derive(Clone, Copy)]
@@ -236,12 +264,14 @@ struct Vnni(());
 #[cfg(target_arch = "x86_64")]
 mod vnni {
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
-        _mm512_fmadd_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_epi8,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_srli_epi16, _mm512_store_ps,
+        __m512, __m512i, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_ps, _mm512_and_si512,
+        _mm512_castps_si512, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+        _mm512_fmadd_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps,
+        _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_set1_epi8, _mm512_set1_epi32,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_srli_epi16, _mm512_store_ps, _mm512_sub_ps,
     };
 
-    use super::{Dot, LANES, Lane, Line, Vnni};
+    use super::{BLOCK, Dot, LANES, Lane, Line, ROUND, Vnni};
 
     #[target_feature(enable = "avx512f")]
     #[inline]
@@ -303,6 +333,33 @@ mod vnni {
         _mm512_fmadd_ps(_mm512_set1_ps(a), b, total)
     }
 
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn largest(block: &[f32; BLOCK]) -> f32 {
+        let mut most = _mm512_setzero_ps();
+        for half in block.as_chunks::<LANES>().0 {
+            // Of a NaN and another number the instruction gives the second.
+            most = _mm512_max_ps(_mm512_abs_ps(floats(half)), most);
+        }
+        _mm512_reduce_max_ps(most)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn rounded(block: &[f32; BLOCK], factor: f32) -> ([u8; BLOCK], f32) {
+        let (factor, round) = (_mm512_set1_ps(factor), _mm512_set1_ps(ROUND));
+        let (mut bytes, mut sum) = ([0; BLOCK], _mm512_setzero_ps());
+        let halves = block.as_chunks::<LANES>().0.iter();
+        for (half, bytes) in halves.zip(bytes.as_chunks_mut::<LANES>().0) {
+            let rounded = _mm512_add_ps(_mm512_mul_ps(floats(half), factor), round);
+            sum = _mm512_add_ps(sum, _mm512_sub_ps(rounded, round));
+            let low = _mm512_cvtepi32_epi8(_mm512_castps_si512(rounded));
+            // SAFETY: sixteen bytes; the store asks for no alignment.
+            unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), low) };
+        }
+        (bytes, _mm512_reduce_add_ps(sum))
+    }
+
     // SAFETY of every call: `self` proves that the processor has these instructions.
     impl Dot for Vnni {
         type Sums = __m512i;
@@ -352,6 +409,16 @@ mod vnni {
         #[inline(always)]
         fn fma(self, total: __m512, a: f32, b: __m512) -> __m512 {
             unsafe { fma(total, a, b) }
+        }
+
+        #[inline(always)]
+        fn largest(self, block: &[f32; BLOCK]) -> f32 {
+            unsafe { largest(block) }
+        }
+
+        #[inline(always)]
+        fn rounded(self, block: &[f32; BLOCK], factor: f32) -> ([u8; BLOCK], f32) {
+            unsafe { rounded(block, factor) }
         }
     }
 }
@@ -580,6 +647,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Blocks into bytes.
+    struct Rounded<'a> {
+        blocks: &'a [[f32; BLOCK]],
+        out: &'a mut Vec<(u32, [u8; BLOCK], u32)>,
+    }
+
+    impl LaneKernel for Rounded<'_> {
+        fn run<D: Dot>(self, dot: D) {
+            for block in self.blocks {
+                let most = dot.largest(block);
+                let (bytes, sum) = dot.rounded(block, 127.0 / most);
+                self.out.push((most.to_bits(), bytes, sum.to_bits()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_rounds_a_block_as_plain_rust_does() {
+        let mut blocks: Vec<[f32; BLOCK]> = vec![[0.5; BLOCK], [-3.25e-20; BLOCK]];
+        for first in 0..9_u16 {
+            let mut block = [0.0; BLOCK];
+            for (place, x) in (first..).zip(&mut block) {
+                *x = f32::from(place * 29 % 31) - 14.5;
+            }
+            blocks.push(block);
+        }
+        blocks[4][7] = f32::NAN;
+        let results = Isa::available().into_iter().map(|isa| {
+            let mut out = Vec::new();
+            isa.run_lanes(Rounded { blocks: &blocks, out: &mut out });
+            // Which NaN it is says nothing.
+            out.remove(4);
+            out
+        });
+        let results: Vec<_> = results.collect();
+        assert_eq!(results.last().map(Vec::len), Some(blocks.len() - 1));
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     #[test]

@@ -57,6 +57,23 @@ pub(crate) struct Partition {
     pub(crate) weighted: f64,
 }
 
+/// Logits whose powers are held at once.
+const STRIDE: usize = 32 * LANES;
+
+/// Adds each number to the sum of its lane: its place modulo [`LANES`].
+#[inline(always)]
+fn add_lanes(sums: &mut [f64; LANES], numbers: &[f32]) {
+    let (whole, rest) = numbers.as_chunks::<LANES>();
+    for chunk in whole {
+        for (sum, &number) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(number);
+        }
+    }
+    for (sum, &number) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(number);
+    }
+}
+
 struct Partitioned<'a> {
     logits: &'a [f32],
     temperature: f32,
@@ -67,21 +84,27 @@ impl Kernel for Partitioned<'_> {
 
     #[inline(always)]
     fn run(self) -> Partition {
+        let (whole, rest) = self.logits.as_chunks::<LANES>();
         let mut most = [f32::NEG_INFINITY; LANES];
-        for chunk in self.logits.chunks(LANES) {
+        for chunk in whole {
             for (most, &logit) in most.iter_mut().zip(chunk) {
                 *most = if logit > *most { logit } else { *most };
             }
         }
-        let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let most = most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
         let (mut sums, mut weighted) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-        for chunk in self.logits.chunks(LANES) {
-            for (lane, &logit) in chunk.iter().enumerate() {
-                let x = ((logit - most) / self.temperature).max(-f32::MAX);
-                let p = exp(x);
-                sums[lane] += f64::from(p);
-                weighted[lane] += f64::from(p * x);
+        let (mut powers, mut products) = ([0.0_f32; STRIDE], [0.0_f32; STRIDE]);
+        for part in self.logits.chunks(STRIDE) {
+            // Apart from the sums, and many at a time: else the compiler sees no loop of whole registers.
+            for ((power, product), &logit) in powers.iter_mut().zip(&mut products).zip(part) {
+                let x = (logit - most) / self.temperature;
+                let x = if x > -f32::MAX { x } else { -f32::MAX };
+                *power = exp(x);
+                *product = *power * x;
             }
+            let (powers, products) = (&powers[..part.len()], &products[..part.len()]);
+            add_lanes(&mut sums, powers);
+            add_lanes(&mut weighted, products);
         }
         Partition { most, sum: sums.iter().sum(), weighted: weighted.iter().sum() }
     }
@@ -90,6 +113,48 @@ impl Kernel for Partitioned<'_> {
 /// The partition sums of softmax(logits / temperature); `temperature` > 0.
 pub(crate) fn partition(isa: Isa, logits: &[f32], temperature: f32) -> Partition {
     isa.run(Partitioned { logits, temperature })
+}
+
+/// Counts what does not exceed `bound`; NaN counts for nothing.
+struct Within<'a> {
+    values: &'a [f32],
+    bound: f32,
+    /// Whether signs are left out.
+    sizes: bool,
+}
+
+impl Kernel for Within<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        // In words of 32 bits, as wide as the numbers.
+        let mut count = 0_usize;
+        for part in self.values.chunks(STRIDE) {
+            let mut within = 0_u32;
+            if self.sizes {
+                for value in part {
+                    within += u32::from(value.abs() <= self.bound);
+                }
+            } else {
+                for value in part {
+                    within += u32::from(*value <= self.bound);
+                }
+            }
+            count += within as usize;
+        }
+        count
+    }
+}
+
+/// How many of `logits`, none of which is NaN, are larger than `bound`.
+pub(crate) fn above(isa: Isa, logits: &[f32], bound: f32) -> usize {
+    logits.len() - isa.run(Within { values: logits, bound, sizes: false })
+}
+
+/// How many of `values` are NaN or infinite.
+pub(crate) fn not_finite(isa: Isa, values: &[f32]) -> usize {
+    values.len() - isa.run(Within { values, bound: f32::MAX, sizes: true })
 }
 
 struct RmsNorm<'a> {

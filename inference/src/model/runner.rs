@@ -8,7 +8,7 @@ use super::{Segment, decoder::Decoder};
 use crate::{
     device::DeviceError,
     engine::{EngineOptions, TokenCheck, likeliest, logprob},
-    kernel::{BLOCK_TOKENS, KvLayer, KvShape},
+    kernel::{self, BLOCK_TOKENS, Isa, KvLayer, KvShape},
     sample::Sampling,
 };
 
@@ -149,7 +149,7 @@ impl Host {
 impl Verdict {
     /// Judges one row of logits.
     fn of(wanted: &Wanted, logits: &[f32]) -> Self {
-        let not_finite = logits.iter().filter(|logit| !logit.is_finite()).count();
+        let not_finite = kernel::not_finite(Isa::detect(), logits);
         if not_finite > 0 {
             return Self::NotFinite { logits: not_finite };
         }
