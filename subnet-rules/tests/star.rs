@@ -7,9 +7,13 @@ mod runaways;
 
 use std::time::Duration;
 
+use chain_metadata::Hotkey;
 use runaways::RUNAWAYS;
 use serde_json::{Value, json};
-use subnet_rules::star::{Host, HostError, Limits, Mistake, Program};
+use subnet_rules::package::Package;
+use subnet_rules::prf::Prf;
+use subnet_rules::rule::{Rule as _, Subject};
+use subnet_rules::star::{Host, HostError, Limits, Memory, Mistake, Program, Star};
 
 fn program() -> Program {
     Program::new(
@@ -135,4 +139,24 @@ fn what_is_no_number_is_refused_where_it_is_made() {
 fn a_grade_out_of_range_is_refused_where_it_is_given() {
     let error = host("def f(): return score('m', 't', 1.5)").call("f", vec![], None).unwrap_err();
     assert!(error.to_string().contains("rule.star:1:"), "{error}");
+}
+
+/// What is remembered after one round, if the rule says of a state that `clusters` are one.
+fn after_a_round(clusters: &str) -> Memory {
+    let mut package = Package::shipped("ledger").unwrap();
+    let source = package.source.unwrap();
+    package.source = Some(format!("{source}\ndef clusters(state): return {clusters}\n"));
+    let rule = Star::start(&package, &program(), Limits::default()).unwrap();
+    let subject = Subject::Miner(Hotkey::from_bytes([7; 32]));
+    let draw = rule.draw(&mut Prf::from_seed(1), &subject, &Memory::default());
+    rule.learn(Memory::default(), &draw, &[])
+}
+
+#[test]
+fn a_rule_that_cannot_say_who_is_one_judges_nothing_and_says_so() {
+    assert_eq!(after_a_round("[]").failed, None);
+    for broken in ["3", "[[\"nobody\"]]", "state[0]"] {
+        let failed = after_a_round(broken).failed.unwrap();
+        assert!(failed.contains("clusters") || failed.contains("rule.star"), "{broken}: {failed}");
+    }
 }

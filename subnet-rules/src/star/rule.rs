@@ -125,6 +125,18 @@ impl Star {
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         host.call(function, arguments, prf)
     }
+
+    /// Identities that the rule holds to be one in a state.
+    fn clustered(&self, state: &Value) -> Result<Vec<Vec<Hotkey>>, String> {
+        if !self.clusters {
+            return Ok(Vec::new());
+        }
+        let found = self.call("clusters", vec![state.clone()], None);
+        let found = found.map_err(|error| error.to_string())?;
+        serde_json::from_value(found).map_err(|error| {
+            format!("{SOURCE}: `clusters` returns a list of lists of addresses: {error}")
+        })
+    }
 }
 
 /// What `draw` returns.
@@ -225,12 +237,8 @@ impl Rule for Star {
     }
 
     fn clusters(&self, state: &Memory) -> Vec<Vec<Hotkey>> {
-        if !self.clusters || state.failed.is_some() {
-            return Vec::new();
-        }
-        // A rule that cannot say who is one pays each: its golden cases and the arena are where to see it.
-        let found = self.call("clusters", vec![state.value.clone()], None).ok();
-        found.and_then(|found| serde_json::from_value(found).ok()).unwrap_or_default()
+        // What fails here failed when the state was learned, and was said then.
+        self.clustered(&state.value).unwrap_or_default()
     }
 
     fn learn(
@@ -239,13 +247,19 @@ impl Rule for Star {
         draw: &Draw<Value, Draws>,
         measured: &[Measured<Reply>],
     ) -> Memory {
-        if !self.learns || state.failed.is_some() {
+        if state.failed.is_some() || !(self.learns || self.clusters) {
             return state;
         }
-        let learned = task(draw).map_err(|error| error.to_string()).and_then(|task| {
-            let arguments = vec![state.value.clone(), task, replies(measured)];
-            self.call("learn", arguments, None).map_err(|error| error.to_string())
-        });
+        let learned = if self.learns {
+            task(draw).map_err(|error| error.to_string()).and_then(|task| {
+                let arguments = vec![state.value.clone(), task, replies(measured)];
+                self.call("learn", arguments, None).map_err(|error| error.to_string())
+            })
+        } else {
+            Ok(state.value.clone())
+        };
+        // A state in which the rule cannot say who is one would pay each of them.
+        let learned = learned.and_then(|value| self.clustered(&value).map(|_| value));
         match learned {
             Ok(value) => Memory { value, failed: None },
             Err(why) => Memory { value: state.value, failed: Some(why) },
