@@ -19,7 +19,7 @@ pub use queue::Share;
 
 use crate::{
     device::DeviceError,
-    evidence::Sketch,
+    evidence::{Scheme, States},
     id::ModelId,
     kernel::BLOCK_TOKENS,
     model::Model,
@@ -92,8 +92,8 @@ pub struct Job {
     pub stop: Vec<String>,
     /// Go on after tokens that would end the completion, as benchmarks and open answers need.
     pub ignore_end: bool,
-    /// Sketch the hidden states, for evidence.
-    pub sketch: bool,
+    /// Fingerprint the hidden states, for evidence.
+    pub fingerprint: Option<Scheme>,
     /// How many of the likeliest tokens to name beside each drawn one; at most
     /// [`MAX_ALTERNATIVES`].
     pub alternatives: usize,
@@ -112,7 +112,7 @@ impl Job {
             sampling,
             stop: Vec::new(),
             ignore_end: false,
-            sketch: false,
+            fingerprint: None,
             alternatives: 0,
             share: Share::default(),
             deadline: None,
@@ -155,8 +155,8 @@ pub struct Completion {
     pub likeliest: Vec<Vec<(u32, f32)>>,
     /// Tokens of the prompt that were computed for an earlier one.
     pub cached_tokens: u32,
-    /// Sketches of the hidden states; empty unless [`Job::sketch`] asked for them.
-    pub sketches: Vec<Sketch>,
+    /// What [`Job::fingerprint`] asked for of the hidden states.
+    pub states: Option<States>,
     /// Why it ended.
     pub finish: Finish,
     /// Tokens of the prompt.
@@ -170,8 +170,8 @@ pub struct Completion {
 pub struct Audit {
     /// One check for each claimed token.
     pub checks: Vec<TokenCheck>,
-    /// Sketches of the hidden states that draw them.
-    pub sketches: Vec<Sketch>,
+    /// What the pass shows of the hidden states that draw them.
+    pub states: States,
 }
 
 /// What a stream yields.
@@ -368,15 +368,16 @@ impl Engine {
         token_ids: &[u32],
         sampling: &Sampling,
     ) -> Result<Vec<TokenCheck>, EngineError> {
-        Ok(self.audit(prompt, token_ids, sampling).await?.checks)
+        Ok(self.audit(prompt, token_ids, sampling, Scheme::default()).await?.checks)
     }
 
-    /// As [`Engine::rescore`], with the sketches of the hidden states from the same prefill.
+    /// As [`Engine::rescore`], with what `scheme` looks at of the hidden states of the same prefill.
     pub async fn audit(
         &self,
         prompt: &Prompt,
         token_ids: &[u32],
         sampling: &Sampling,
+        scheme: Scheme,
     ) -> Result<Audit, EngineError> {
         let place = self.place()?;
         let prompt = self.tokens(prompt)?;
@@ -389,7 +390,7 @@ impl Engine {
             return Err(EngineError::TooLong { tokens, context });
         }
         let (reply, audit) = tokio::sync::oneshot::channel();
-        self.submit(worker::Task::rescore(prompt, token_ids, *sampling, reply, place))?;
+        self.submit(worker::Task::rescore(prompt, token_ids, *sampling, scheme, reply, place))?;
         audit.await.map_err(|_| EngineError::Stopped)?
     }
 

@@ -26,20 +26,24 @@ mod fingerprint;
 mod prompts;
 mod reading;
 mod sequential;
+mod states;
 pub mod table;
+mod toploc;
 mod trial;
 mod verdict;
 
 pub use answer::{
-    Answer, AnswerError, Binding, Bytes32, ENGINE, FORMAT, Fingerprint, LEAF_EVIDENCE_BYTES,
-    LEAF_TOKENS, MAX_ANSWER_BYTES, MAX_ANSWER_TOKENS, Sampler, Signature, Verifies,
+    Answer, AnswerError, Binding, Bytes32, ENGINE, FORMAT, LEAF_TOKENS, MAX_ANSWER_BYTES,
+    MAX_ANSWER_TOKENS, Sampler, Signature, Verifies,
 };
 pub use calibration::{
     CALIBRATION_FORMAT, Calibration, CalibrationError, Drawn, EXACT_RATE, Pair, Side, Spread,
 };
-pub(crate) use fingerprint::Sketcher;
 pub use fingerprint::{DIRECTIONS, GROUP_TOKENS, SCHEME, Sketch, SketchError};
 pub use reading::{EVIDENCE_NATS, Reading};
 pub use sequential::{EProcess, Tail};
+pub(crate) use states::Observer;
+pub use states::{Fingerprint, Scheme, States, UnknownScheme};
+pub use toploc::{CHUNK_TOKENS, LARGEST, Polynomial, PolynomialError, TOPLOC, Top};
 pub use trial::{Sample, TrialError, answer, calibrate, read, side};
 pub use verdict::{ALPHA, Listen, MIN_EVIDENCE_TOKENS, Report, Standing, Verdict};

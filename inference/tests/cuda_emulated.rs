@@ -16,7 +16,7 @@ use std::{
 
 use inference::{
     Completion, Device, DeviceError, Engine, EngineError, EngineOptions, Job, LoadError,
-    LoadOptions, Model, ModelSource, NumericClass, Prompt, Sampling,
+    LoadOptions, Model, ModelSource, NumericClass, Prompt, Sampling, evidence::Scheme,
 };
 
 use safetensors::{Dtype, tensor::TensorView};
@@ -157,7 +157,9 @@ fn bits(values: &[f32]) -> Vec<u32> {
 async fn alternatives_and_sketches_come_back_from_a_device() {
     let _machine = Machine::new();
     let cuda = engine(Device::Cuda, small());
-    let asked = Job { alternatives: 4, sketch: true, ..job(PROMPT, 6, Sampling::greedy()) };
+    let scheme = Scheme::default();
+    let asked =
+        Job { alternatives: 4, fingerprint: Some(scheme), ..job(PROMPT, 6, Sampling::greedy()) };
     let done = cuda.generate(asked).await.unwrap();
     for ((likeliest, id), logprob) in done.likeliest.iter().zip(&done.token_ids).zip(&done.logprobs)
     {
@@ -165,8 +167,9 @@ async fn alternatives_and_sketches_come_back_from_a_device() {
         assert_eq!(likeliest[0].0, *id);
         assert!((likeliest[0].1 - logprob).abs() < 1e-5);
     }
-    let audit = cuda.audit(&PROMPT.into(), &done.token_ids, &Sampling::greedy()).await.unwrap();
-    assert_eq!(audit.sketches, done.sketches);
+    let (ids, sampling) = (&done.token_ids, Sampling::greedy());
+    let audit = cuda.audit(&PROMPT.into(), ids, &sampling, scheme).await.unwrap();
+    assert_eq!(Some(audit.states), done.states);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod support;
 
 use inference::{
     Deviation, Engine, EngineError, EngineOptions, Event, Finish, Job, LoadOptions, Model,
-    ModelSource, NumericClass, Prompt, Sampling, evidence,
+    ModelSource, NumericClass, Prompt, Sampling, evidence::Scheme,
 };
 
 fn model(class: NumericClass) -> Model {
@@ -58,14 +58,18 @@ async fn a_verifier_sees_another_seed_or_another_prompt() {
 }
 
 #[tokio::test]
-async fn sketches_of_a_decode_are_those_of_the_prefill() {
+async fn fingerprints_of_a_decode_are_those_of_the_prefill() {
     let engine = engine();
-    let done = engine.generate(Job { sketch: true, ..job("a sketch, please", 8) }).await.unwrap();
     let sampling = Sampling::new(1.0, 8).unwrap();
     let prompt = "a sketch, please".into();
-    let audit = engine.audit(&prompt, &done.token_ids, &sampling).await.unwrap();
-    assert_eq!(audit.sketches.len(), done.token_ids.len().div_ceil(evidence::GROUP_TOKENS));
-    assert_eq!(audit.sketches, done.sketches);
+    for scheme in Scheme::ALL {
+        let asked = Job { fingerprint: Some(scheme), ..job("a sketch, please", 8) };
+        let done = engine.generate(asked).await.unwrap();
+        let audit = engine.audit(&prompt, &done.token_ids, &sampling, scheme).await.unwrap();
+        let fingerprints = audit.states.fingerprint().len();
+        assert_eq!(fingerprints, done.token_ids.len().div_ceil(scheme.tokens()));
+        assert_eq!(Some(audit.states), done.states);
+    }
 }
 
 #[tokio::test]
@@ -88,10 +92,13 @@ async fn a_deviation_has_another_identity_and_other_states() {
         let deviating = Model::load(&source, options).unwrap();
         assert_ne!(deviating.id(), exact, "{deviation:?}");
         let engine = Engine::start(deviating, EngineOptions::default());
-        let done = engine.generate(Job { sketch: true, ..job("well?", 2) }).await.unwrap();
+        let scheme = Scheme::default();
+        let asked = Job { fingerprint: Some(scheme), ..job("well?", 2) };
+        let done = engine.generate(asked).await.unwrap();
         let sampling = Sampling::new(1.0, 2).unwrap();
-        let audit = verifier.audit(&"well?".into(), &done.token_ids, &sampling).await.unwrap();
-        assert_ne!(audit.sketches, done.sketches, "{deviation:?}");
+        let audit = verifier.audit(&"well?".into(), &done.token_ids, &sampling, scheme).await;
+        let audit = audit.unwrap();
+        assert_ne!(Some(audit.states), done.states, "{deviation:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Json;
 use axum::{Router, routing::post};
 use chain::Keypair;
-use inference::evidence::{Answer, Sampler};
+use inference::evidence::{Answer, Sampler, Scheme};
 use inference::{Completion, Engine, EngineError, Finish, Job, ModelId, Prompt, Sampling, Share};
 use neuron::Metrics;
 use wire::generate::{self, GenerateReply, GenerateRequest};
@@ -70,7 +70,7 @@ impl Service {
         let prompt_ids = self.engine.tokens(&prompt).map_err(|error| refusal(&error))?;
         let job = Job {
             deadline: Some(DEADLINE),
-            sketch: request.evidence,
+            fingerprint: request.evidence.then(Scheme::default),
             share,
             ..Job::new(prompt_ids.clone(), request.max_tokens, sampling)
         };

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chain_metadata::Hotkey;
-use inference::evidence::{Answer as Evidence, Reading};
+use inference::evidence::{Answer as Evidence, Reading, Scheme};
 use inference::{Audit, Engine, EngineError, Job, Prompt, Sampling, TokenCheck};
 use scoring::evidence::Claimed;
 use subnet_rules::serve::{
@@ -142,7 +142,7 @@ pub(crate) async fn rescore(
 async fn audited(engine: &Engine, task: &Task, ids: &[u32]) -> Result<Option<Audit>, EngineError> {
     let prompt = Prompt::Text(task.prompt.clone());
     let sampling = sampling(task);
-    match queued(|| engine.audit(&prompt, ids, &sampling)).await {
+    match queued(|| engine.audit(&prompt, ids, &sampling, Scheme::default())).await {
         Ok(audit) => Ok(Some(audit)),
         Err(EngineError::UnknownToken { .. } | EngineError::TooLong { .. }) => Ok(None),
         Err(error) => Err(error),

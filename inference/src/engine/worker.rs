@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     device::DeviceError,
-    evidence::Sketcher,
+    evidence::{Observer, Scheme},
     kernel::BLOCK_TOKENS,
     kv::{Blocks, Name},
     model::{Fault, Model, Runner, Said, Segment, Verdict, Wanted},
@@ -59,7 +59,7 @@ enum Work {
 struct Rescore {
     claimed: Vec<u32>,
     checks: Vec<TokenCheck>,
-    sketcher: Sketcher,
+    observer: Observer,
     reply: Option<Reply>,
 }
 
@@ -83,7 +83,7 @@ struct Generation {
     shown: usize,
     /// Tokens that were in the store already at the start.
     cached: usize,
-    sketcher: Option<Sketcher>,
+    observer: Option<Observer>,
     timing: Timing,
 }
 
@@ -108,7 +108,7 @@ impl Task {
             likeliest: Vec::new(),
             shown: 0,
             cached: 0,
-            sketcher: job.sketch.then(|| Sketcher::new(job.sampling.seed())),
+            observer: job.fingerprint.map(|scheme| Observer::new(scheme, job.sampling.seed())),
             timing: Timing::default(),
         };
         Self {
@@ -126,6 +126,7 @@ impl Task {
         prompt: Vec<u32>,
         claimed: &[u32],
         sampling: Sampling,
+        scheme: Scheme,
         reply: Reply,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -136,7 +137,7 @@ impl Task {
         let work = Rescore {
             claimed: claimed.to_vec(),
             checks: Vec::new(),
-            sketcher: Sketcher::new(sampling.seed()),
+            observer: Observer::new(scheme, sampling.seed()),
             reply: Some(reply),
         };
         let work = Work::Rescore(work);
@@ -493,7 +494,7 @@ impl Task {
         let drawn = self.tokens.len() - self.prompt_tokens;
         let (index, claimed, alternatives, hidden) = match &self.work {
             Work::Generate(generation) => {
-                (drawn, None, generation.alternatives, generation.sketcher.is_some())
+                (drawn, None, generation.alternatives, generation.observer.is_some())
             }
             Work::Rescore(rescore) => {
                 let index = rescore.checks.len() + nth;
@@ -511,8 +512,8 @@ impl Task {
             (_, Verdict::NotFinite { logits }) => Err(EngineError::NotFinite { logits }),
             (Work::Generate(generation), Verdict::Drawn { id, logprob, likeliest }) => {
                 self.tokens.push(id);
-                if let Some(sketcher) = &mut generation.sketcher {
-                    sketcher.push(&hidden);
+                if let Some(observer) = &mut generation.observer {
+                    observer.push(&hidden);
                 }
                 let elapsed = self.clock.elapsed();
                 let finished = generation.push(model, Drawn { id, logprob, likeliest, elapsed });
@@ -532,12 +533,12 @@ impl Task {
 
 impl Rescore {
     fn accept(&mut self, check: TokenCheck, hidden: &[f32]) -> bool {
-        self.sketcher.push(hidden);
+        self.observer.push(hidden);
         self.checks.push(check);
         let finished = self.checks.len() == self.claimed.len();
         if finished && let Some(reply) = self.reply.take() {
             let checks = std::mem::take(&mut self.checks);
-            let audit = Audit { checks, sketches: self.sketcher.finish() };
+            let audit = Audit { checks, states: self.observer.finish() };
             // A caller who has gone needs no answer.
             drop(reply.send(Ok(audit)));
         }
@@ -611,7 +612,7 @@ impl Generation {
             logprobs: std::mem::take(&mut self.logprobs),
             likeliest: std::mem::take(&mut self.likeliest),
             cached_tokens: u32::try_from(self.cached).unwrap_or(u32::MAX),
-            sketches: self.sketcher.as_mut().map(Sketcher::finish).unwrap_or_default(),
+            states: self.observer.as_mut().map(Observer::finish),
             finish,
             prompt_tokens: u32::try_from(prompt).unwrap_or(u32::MAX),
             timing: self.timing,

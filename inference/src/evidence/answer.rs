@@ -5,7 +5,7 @@ use std::{io::Read, path::Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fingerprint::{GROUP_TOKENS, SCHEME, Sketch};
+use super::states::{Fingerprint, Scheme};
 use crate::{
     Completion, Finish, ModelId, Sampling, SamplingError,
     sample::{MAX_TEMPERATURE, SAMPLER},
@@ -26,8 +26,10 @@ pub const MAX_ANSWER_TOKENS: usize = 1 << 17;
 /// Generated tokens that a leaf of the tree covers.
 pub const LEAF_TOKENS: usize = 32;
 
-/// Bytes of evidence for [`LEAF_TOKENS`] tokens: log-probabilities and sketches.
-pub const LEAF_EVIDENCE_BYTES: usize = 2 * LEAF_TOKENS + LEAF_TOKENS / GROUP_TOKENS * Sketch::BYTES;
+/// Bytes of evidence for [`LEAF_TOKENS`] tokens: log-probabilities and fingerprints.
+pub(super) const fn leaf_bytes(scheme: Scheme) -> usize {
+    2 * LEAF_TOKENS + LEAF_TOKENS / scheme.tokens() * scheme.bytes()
+}
 
 /// Steps of a recorded log-probability in a nat.
 const LOGPROB_STEPS: f32 = 1024.0;
@@ -156,16 +158,6 @@ impl Sampler {
     }
 }
 
-/// The sketches of an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fingerprint {
-    /// [`SCHEME`].
-    pub scheme: String,
-    /// One for each [`GROUP_TOKENS`] generated tokens.
-    pub sketches: Vec<Sketch>,
-}
-
 /// A hotkey's word for an answer's root. Who knows keys makes and checks it, not this crate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,12 +230,6 @@ pub enum AnswerError {
         /// What the file says.
         found: String,
     },
-    /// Another fingerprint scheme.
-    #[error("fingerprint scheme `{found}` is not `{SCHEME}`")]
-    Scheme {
-        /// What the file says.
-        found: String,
-    },
     /// No completion, no prompt, or more tokens than [`MAX_ANSWER_TOKENS`].
     #[error("the {what} has {tokens} tokens (1 to {MAX_ANSWER_TOKENS} are read)")]
     Tokens {
@@ -300,10 +286,10 @@ pub enum AnswerError {
 }
 
 impl Answer {
-    /// Records what an engine of ours computed for `prompt_ids`, with sketches asked for.
+    /// Records what an engine of ours computed for `prompt_ids`, with fingerprints asked for.
     ///
     /// # Errors
-    /// [`AnswerError::Lengths`] where the completion was computed without sketches.
+    /// [`AnswerError::Lengths`] where the completion was computed without fingerprints.
     pub fn record(
         model: ModelId,
         sampler: Sampler,
@@ -319,9 +305,9 @@ impl Answer {
             completion_ids: completion.token_ids.clone(),
             finish: completion.finish,
             logprobs: completion.logprobs.iter().map(|&l| quantised(l)).collect(),
-            fingerprint: Fingerprint {
-                scheme: SCHEME.to_owned(),
-                sketches: completion.sketches.clone(),
+            fingerprint: match &completion.states {
+                Some(states) => states.fingerprint(),
+                None => Fingerprint::Sketches { sketches: Vec::new() },
             },
             root: Bytes32([0; 32]),
             signature: None,
@@ -396,19 +382,16 @@ impl Answer {
         if self.format != FORMAT {
             return Err(AnswerError::Format { found: self.format.clone() });
         }
-        if self.fingerprint.scheme != SCHEME {
-            return Err(AnswerError::Scheme { found: self.fingerprint.scheme.clone() });
-        }
         let tokens = self.completion_ids.len();
         for (what, tokens) in [("prompt", self.prompt_ids.len()), ("completion", tokens)] {
             if tokens == 0 || tokens > MAX_ANSWER_TOKENS {
                 return Err(AnswerError::Tokens { what, tokens });
             }
         }
-        let sketches = self.fingerprint.sketches.len();
+        let (fingerprints, each) = (self.fingerprint.len(), self.fingerprint.scheme().tokens());
         for (what, found, wanted) in [
             ("log-probabilities", self.logprobs.len(), tokens),
-            ("sketches", sketches, tokens.div_ceil(GROUP_TOKENS)),
+            ("fingerprints", fingerprints, tokens.div_ceil(each)),
         ] {
             let left_out = found == 0 && matches!(self.sampler, Sampler::Unseeded { .. });
             if found != wanted && !left_out {
@@ -432,17 +415,19 @@ impl Answer {
     }
 
     /// Root of the tree whose first leaf is the header and each further one [`LEAF_TOKENS`] tokens
-    /// with their log-probabilities and sketches. Leaves and nodes hash apart, as in RFC 6962.
+    /// with their log-probabilities and fingerprints. Leaves and nodes hash apart, as in RFC 6962.
     pub fn compute_root(&self) -> Bytes32 {
         let header = leaf(&self.header());
         let ids = self.completion_ids.chunks(LEAF_TOKENS);
         let mut logprobs = self.logprobs.chunks(LEAF_TOKENS);
-        let mut sketches = self.fingerprint.sketches.chunks(LEAF_TOKENS / GROUP_TOKENS);
+        let fingerprints = self.fingerprint.bytes();
+        let mut fingerprints =
+            fingerprints.chunks(LEAF_TOKENS / self.fingerprint.scheme().tokens());
         let chunks = ids.map(|ids| {
             let mut bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
             let logprobs = logprobs.next().unwrap_or_default();
             bytes.extend(logprobs.iter().flat_map(|l| l.to_le_bytes()));
-            bytes.extend(sketches.next().unwrap_or_default().iter().flat_map(Sketch::bytes));
+            bytes.extend(fingerprints.next().unwrap_or_default().iter().flatten());
             leaf(&bytes)
         });
         Bytes32(root(std::iter::once(header).chain(chunks).collect()))
@@ -458,7 +443,7 @@ impl Answer {
         field(self.format.as_bytes());
         field(self.model.to_string().as_bytes());
         field(self.engine.as_bytes());
-        field(self.fingerprint.scheme.as_bytes());
+        field(self.fingerprint.scheme().name().as_bytes());
         match self.sampler {
             Sampler::Seeded { temperature, seed, binding } => {
                 field(SAMPLER.as_bytes());
@@ -521,16 +506,20 @@ fn root(mut level: Vec<[u8; 32]>) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{fingerprint::Sketch, states::States},
+        *,
+    };
     use crate::{NumericClass, Timing};
 
     fn answer() -> Answer {
         let zero: Sketch = serde_json::from_value("00".repeat(Sketch::BYTES).into()).unwrap();
+        let states = Some(States::Sketches(vec![zero; 9]));
         let completion = Completion {
             token_ids: (0..70).collect(),
             text: String::new(),
             logprobs: vec![-0.5; 70],
-            sketches: vec![zero; 9],
+            states,
             finish: Finish::Length,
             likeliest: Vec::new(),
             cached_tokens: 0,
@@ -557,7 +546,7 @@ mod tests {
     #[test]
     fn an_answer_survives_its_file() {
         assert_eq!(parsed(|_| ()).unwrap(), answer());
-        assert_eq!(LEAF_EVIDENCE_BYTES, 128);
+        assert_eq!(Scheme::ALL.map(leaf_bytes), [128, 322]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     answer::Bytes32,
     reading::{Group, Reading},
     sequential::{Tail, upper_rate},
+    states::Scheme,
 };
 use crate::ModelId;
 
@@ -151,24 +152,29 @@ pub struct Pair {
     pub seed: u64,
     /// The divisor of logits.
     pub temperature: f32,
+    /// How hidden states were fingerprinted.
+    #[serde(default, skip_serializing_if = "Scheme::is_default")]
+    pub scheme: Scheme,
     /// How far a token with a choice lies behind the seed's, in nats.
     pub margin: Spread,
     /// Mean nats between two log-probabilities, over groups of eight tokens.
     pub dlogprob: Spread,
-    /// Relative distance of hidden states, over groups of eight tokens.
+    /// Distance of fingerprints: with sketches the relative distance of hidden states over eight tokens.
     pub fingerprint: Spread,
     /// Distance of mean surprisal and entropy, in nats, over groups of eight tokens: for servers
     /// without a seed.
     pub surprisal: Spread,
 }
 
-/// How the honest answers of a calibration were drawn.
+/// How answers are drawn and fingerprinted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drawn {
     /// Of the prompts and the draws.
     pub seed: u64,
     /// The divisor of logits.
     pub temperature: f32,
+    /// How hidden states are fingerprinted.
+    pub scheme: Scheme,
 }
 
 impl Pair {
@@ -176,7 +182,7 @@ impl Pair {
     /// engine. `None` where they differ.
     pub fn equality(server: &Side, verifier: &Side) -> Option<Self> {
         (server == verifier).then(|| {
-            let drawn = Drawn { seed: 0, temperature: 0.0 };
+            let drawn = Drawn { seed: 0, temperature: 0.0, scheme: Scheme::default() };
             Self::of(server.clone(), verifier.clone(), drawn, &[])
         })
     }
@@ -203,6 +209,7 @@ impl Pair {
             evidence_tokens: readings.iter().map(Reading::evidence_tokens).sum(),
             seed: drawn.seed,
             temperature: drawn.temperature,
+            scheme: drawn.scheme,
             margin: spread(margins),
             dlogprob: spread(dlogprobs),
             fingerprint: spread(distances),
@@ -291,13 +298,15 @@ impl Calibration {
 
     /// Adds a pair in place of an older measurement of it.
     pub fn put(&mut self, pair: Pair) {
-        self.pairs.retain(|old| (&old.server, &old.verifier) != (&pair.server, &pair.verifier));
+        let key = |pair: &Pair| (pair.server.clone(), pair.verifier.clone(), pair.scheme);
+        self.pairs.retain(|old| key(old) != key(&pair));
         self.pairs.push(pair);
     }
 
-    /// The measurement of `server` seen from `verifier`.
-    pub fn pair(&self, server: &Side, verifier: &Side) -> Option<&Pair> {
-        self.pairs.iter().find(|pair| (&pair.server, &pair.verifier) == (server, verifier))
+    /// The measurement of `server` seen from `verifier` through fingerprints of `scheme`.
+    pub fn pair(&self, server: &Side, verifier: &Side, scheme: Scheme) -> Option<&Pair> {
+        let key = (server, verifier, scheme);
+        self.pairs.iter().find(|pair| (&pair.server, &pair.verifier, pair.scheme) == key)
     }
 
     /// SHA-256 of the contents: what a rule names.

@@ -1,7 +1,7 @@
 //! `model answer | verify | calibrate | evidence-table`.
 
 use std::{
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     Answer, AnswerError, Binding, Bytes32, Calibration, CalibrationError, Drawn, Pair, Reading,
-    Report, Sample, Sampler, Side, TrialError, Verdict, Verifies, calibrate as measure_pair,
-    read as read_answer, side,
+    Report, Sample, Sampler, Scheme, Side, TrialError, Verdict, Verifies,
+    calibrate as measure_pair, read as read_answer, side,
     table::{self, Case, Plan, Progress, Row, Step, Table, TableError},
 };
 use crate::{
@@ -30,9 +30,19 @@ struct Draw {
     /// Fixes prompts and draws.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How hidden states are fingerprinted: `sketches`, or `toploc`, which sends twice the bytes.
+    #[arg(long, default_value = "sketches")]
+    fingerprint: Scheme,
     /// Compute threads; one core is left free unless told otherwise.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+impl Draw {
+    const fn drawn(&self) -> Drawn {
+        let Self { seed, temperature, fingerprint, .. } = *self;
+        Drawn { seed, temperature, scheme: fingerprint }
+    }
 }
 
 /// Answer a prompt and record the evidence.
@@ -153,6 +163,9 @@ pub struct TableArgs {
     /// Honest answers measured first; as many as --sequences where left out.
     #[arg(long)]
     calibration_sequences: Option<u32>,
+    /// Keep the table in this file, line by line as they are done; a later run goes on with it.
+    #[arg(long, short)]
+    out: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -191,8 +204,10 @@ pub enum CommandError {
         other: ModelId,
     },
     /// Nobody measured this pair.
-    #[error("no calibration of {server} seen from {verifier}")]
+    #[error("no calibration of {server} seen from {verifier} through {scheme}")]
     Uncalibrated {
+        /// How hidden states were fingerprinted.
+        scheme: Scheme,
         /// Who answered.
         server: Box<Side>,
         /// Who checks.
@@ -204,6 +219,14 @@ pub enum CommandError {
     /// The table could not be made.
     #[error("the table could not be made")]
     Table(#[from] TableError),
+    /// The file to go on with holds no table.
+    #[error("cannot go on with {path}")]
+    Before {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file or the terminal cannot be written.
     #[error("cannot write {what}")]
     Write {
@@ -225,10 +248,13 @@ impl CommandError {
                 "give the model that the answer names, or its own class by leaving --class out",
             ),
             Self::Uncalibrated { .. } => Some(
-                "measure the pair with `model calibrate MODEL --class VERIFIER --server-class SERVER` \
-                 and pass the file with --calibration",
+                "measure the pair with `model calibrate MODEL --class VERIFIER --server-class SERVER \
+                 --fingerprint SCHEME` and pass the file with --calibration",
             ),
             Self::Answer(AnswerError::Truncated { .. }) => Some("fetch the file again"),
+            Self::Before { .. } | Self::Table(TableError::Another) => {
+                Some("give another file with --out, or the arguments that this one was made with")
+            }
             _ => None,
         }
     }
@@ -276,7 +302,7 @@ pub async fn answer(args: &AnswerArgs, out: &mut impl Write) -> Result<(), Comma
         cases: vec![args.rehearse],
         sequences: 1,
         max_tokens: args.draw.tokens,
-        drawn: Drawn { seed, temperature },
+        drawn: Drawn { seed, ..args.draw.drawn() },
         class,
         same_class: true,
         cost: false,
@@ -304,9 +330,14 @@ fn request_digest(prompt: &str, tokens: u32, temperature: f32) -> Bytes32 {
     Bytes32(digest.finalize().into())
 }
 
+/// Whole or not at all: beside the file first, then in its place.
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(value)?;
-    std::fs::write(path, text + "\n").map_err(written(&path.display().to_string()))
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(written(&path.display().to_string()))
 }
 
 /// `model verify`.
@@ -349,7 +380,9 @@ pub async fn verify(
 fn same_server(a: &Answer, b: &Answer) -> bool {
     let key = |answer: &Answer| answer.signature.as_ref().map(|signature| signature.hotkey);
     let seeded = |answer: &Answer| matches!(answer.sampler, Sampler::Seeded { .. });
-    (a.model, &a.engine, key(a), seeded(a)) == (b.model, &b.engine, key(b), seeded(b))
+    let states = |answer: &Answer| answer.fingerprint.scheme();
+    (a.model, &a.engine, key(a), seeded(a), states(a))
+        == (b.model, &b.engine, key(b), seeded(b), states(b))
 }
 
 /// How an honest answer of the server would look: measured, or equal to the bit.
@@ -360,14 +393,15 @@ fn pair(
 ) -> Result<Pair, CommandError> {
     let server = Side { model: answer.model, engine: answer.engine.clone() };
     let own = side(verifier);
-    let known = calibration.and_then(|calibration| calibration.pair(&server, &own));
+    let scheme = answer.fingerprint.scheme();
+    let known = calibration.and_then(|calibration| calibration.pair(&server, &own, scheme));
     if let Some(pair) = known.cloned().or_else(|| Pair::equality(&server, &own)) {
         return Ok(pair);
     }
     if server.model.class == own.model.class && server.model != own.model {
         return Err(CommandError::Foreign { named: server.model, loaded: own.model });
     }
-    Err(CommandError::Uncalibrated { server: Box::new(server), verifier: Box::new(own) })
+    Err(CommandError::Uncalibrated { scheme, server: Box::new(server), verifier: Box::new(own) })
 }
 
 fn print_report(out: &mut impl Write, report: &Report, answer: &Answer) -> io::Result<()> {
@@ -407,8 +441,8 @@ pub async fn calibrate(args: &CalibrateArgs, out: &mut impl Write) -> Result<(),
     } else {
         args.server_class.clone()
     };
-    let drawn = Drawn { seed: args.draw.seed, temperature: args.draw.temperature };
-    let sample = Sample { sequences: args.sequences, max_tokens: args.draw.tokens, drawn };
+    let (max_tokens, drawn) = (args.draw.tokens, args.draw.drawn());
+    let sample = Sample { sequences: args.sequences, max_tokens, drawn };
     let progress = Bar::default();
     for class in classes {
         let own = class == args.class;
@@ -467,7 +501,7 @@ pub async fn evidence_table(args: &TableArgs, out: &mut impl Write) -> Result<()
         cases: args.cases.clone(),
         sequences: args.sequences,
         max_tokens: args.draw.tokens,
-        drawn: Drawn { seed: args.draw.seed, temperature: args.draw.temperature },
+        drawn: args.draw.drawn(),
         class: args.class,
         same_class: !args.across_only,
         cost: args.cost,
@@ -477,14 +511,33 @@ pub async fn evidence_table(args: &TableArgs, out: &mut impl Write) -> Result<()
         calibration: args.calibration.as_deref().map(Calibration::read).transpose()?,
         threads: args.draw.threads,
     };
-    let progress = Bar::default();
-    let table = table::run(&plan, &progress).await?;
+    let before = args.out.as_deref().map(so_far).transpose()?.flatten();
+    let progress = Bar { kept: args.out.clone(), ..Bar::default() };
+    let table = table::run(&plan, before, &progress).await?;
     progress.end();
+    if let Some(path) = &args.out {
+        write_json(path, &table)?;
+    }
     if args.json {
         return print_json(out, &table);
     }
     print_table(out, &table).map_err(written("the table"))
 }
+
+/// The table of an earlier run; `None` where there is no such file.
+fn so_far(path: &Path) -> Result<Option<Table>, CommandError> {
+    let refused = |source| CommandError::Before { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    match std::fs::File::open(path) {
+        Ok(file) => file.take(MAX_TABLE_BYTES).read_to_end(&mut bytes).map_err(refused)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| refused(error.into()))
+}
+
+/// A table has tens of lines.
+const MAX_TABLE_BYTES: u64 = 1 << 20;
 
 fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
     writeln!(
@@ -507,14 +560,15 @@ fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
             cost.verify_to_generate
         )?;
     }
-    let mut setting = "";
+    let mut setting = None;
     for row in &table.cases {
-        if row.setting != setting {
-            setting = row.setting;
+        if setting.replace(row.setting) != Some(row.setting) {
             writeln!(
                 out,
-                "\n{setting}: server {}, verifier {}",
-                row.server_class, row.verifier_class
+                "\n{}: server {}, verifier {}",
+                row.setting.name(),
+                row.server_class,
+                row.verifier_class
             )?;
             writeln!(
                 out,
@@ -560,14 +614,18 @@ fn print_row(out: &mut impl Write, row: &Row) -> io::Result<()> {
 
 /// A bar on a terminal, a line a step elsewhere.
 #[derive(Debug, Default)]
-struct Bar(std::cell::RefCell<Option<ProgressBar>>);
+struct Bar {
+    shown: std::cell::RefCell<Option<ProgressBar>>,
+    /// Where a table is kept while it grows.
+    kept: Option<PathBuf>,
+}
 
 /// The bar's looks; a template that indicatif refuses leaves the default looks.
 const BAR: &str = "{msg:<28} {bar:30} {pos}/{len} {eta}";
 
 impl Bar {
     fn end(&self) {
-        if let Some(bar) = self.0.take() {
+        if let Some(bar) = self.shown.take() {
             bar.finish_and_clear();
         }
     }
@@ -586,19 +644,26 @@ impl Progress for Bar {
             bar.set_style(style);
         }
         bar.set_message(name);
-        self.0.replace(Some(bar));
+        self.shown.replace(Some(bar));
     }
 
     fn advance(&self) {
-        if let Some(bar) = &*self.0.borrow() {
+        if let Some(bar) = &*self.shown.borrow() {
             bar.inc(1);
         }
     }
 
-    fn row(&self, row: &Row) {
+    fn row(&self, so_far: &Table) {
         self.end();
-        // A run takes hours on a large model: what is known is said at once. A closed stderr leaves
-        // nobody to tell.
-        drop(print_row(&mut io::stderr(), row));
+        // A run takes hours on a large model: what is known is said and kept at once. A closed stderr
+        // leaves nobody to tell.
+        if let Some(row) = so_far.cases.last() {
+            drop(print_row(&mut io::stderr(), row));
+        }
+        if let Some(path) = &self.kept
+            && let Err(error) = write_json(path, so_far)
+        {
+            tracing::warn!(%error, path = %path.display(), "the table so far could not be kept");
+        }
     }
 }

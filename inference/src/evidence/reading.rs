@@ -34,7 +34,7 @@ pub(super) struct Group {
     pub(super) evidence: usize,
     /// Mean nats between the recorded log-probabilities and the verifier's, where recorded.
     pub(super) dlogprob: Option<f64>,
-    /// Distance of the sketches, where recorded.
+    /// Distance of the fingerprints that end here, where recorded.
     pub(super) distance: Option<f64>,
     /// How far the mean surprisal lies from the mean entropy, in nats.
     pub(super) surprise: f64,
@@ -44,14 +44,18 @@ impl Reading {
     /// Compares. `audit` is the verifier's of the answer's own ids.
     pub fn new(answer: &Answer, audit: &Audit) -> Self {
         let seeded = matches!(answer.sampler, Sampler::Seeded { .. });
-        let mut logprobs = answer.logprobs.iter();
-        let mut claimed = answer.fingerprint.sketches.iter();
+        let (mut logprobs, tokens) = (answer.logprobs.iter(), audit.checks.len());
+        let (distances, each) =
+            (answer.fingerprint.distances(&audit.states), audit.states.scheme().tokens());
         let groups = audit.checks.chunks(GROUP_TOKENS).enumerate().map(|(index, checks)| {
             let choices = || checks.iter().filter(|check| check.entropy_nat >= EVIDENCE_NATS);
             let apart = checks.iter().map_while(|check| {
                 logprobs.next().map(|&claimed| nats_apart(claimed, quantised(check.logprob)))
             });
-            let own = audit.sketches.get(index);
+            // With the last group that a fingerprint covers.
+            let from = index * GROUP_TOKENS;
+            let ends = (from + checks.len()).is_multiple_of(each) || from + checks.len() == tokens;
+            let distance = if ends { distances.get(from / each).copied() } else { None };
             let excess = checks.iter().map(|c| f64::from(c.surprisal_nat - c.entropy_nat));
             Group {
                 tokens: checks.len(),
@@ -62,7 +66,7 @@ impl Reading {
                 },
                 evidence: choices().count(),
                 dlogprob: mean(apart),
-                distance: own.zip(claimed.next()).map(|(own, claimed)| own.distance(claimed)),
+                distance,
                 surprise: mean(excess).unwrap_or(0.0).abs(),
             }
         });
@@ -74,7 +78,7 @@ impl Reading {
 
     /// For each group of [`GROUP_TOKENS`] tokens, how far the server's account of them lies from the
     /// verifier's pass: mean nats between log-probabilities, and the distance of the sketches. `None`
-    /// where a group has no account.
+    /// where a group has no account, or one of another scheme.
     pub fn accounts(&self) -> impl Iterator<Item = Option<(f64, f64)>> {
         self.groups.iter().map(|group| group.dlogprob.zip(group.distance))
     }
@@ -108,7 +112,7 @@ impl Reading {
         mean(self.groups.iter().filter_map(|group| group.dlogprob))
     }
 
-    /// Largest distance of a group's sketches.
+    /// Largest distance of fingerprints.
     pub fn fingerprint_max(&self) -> Option<f64> {
         self.groups.iter().filter_map(|group| group.distance).reduce(f64::max)
     }

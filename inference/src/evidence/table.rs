@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, LEAF_EVIDENCE_BYTES, Sampler},
+    answer::{Answer, Sampler, leaf_bytes},
     calibration::{Calibration, Drawn, Pair},
     reading::{Reading, mean},
+    states::Scheme,
     trial::{
         AT_ONCE, Sample, Server, Trial, TrialError, Writer, calibrate, cpu_time, engine, readings,
         side,
@@ -17,7 +18,7 @@ use super::{
 use crate::{Deviation, Engine, LoadError, LoadOptions, Model, ModelId, ModelSource, NumericClass};
 
 /// What a server does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Case {
@@ -37,7 +38,7 @@ pub enum Case {
     Prompt,
     /// Another model writes: a relative with every weight moved by a tenth, or one that is given.
     Other,
-    /// A 4-bit model writes, and the true one reads its text for log-probabilities and sketches.
+    /// A 4-bit model writes, and the true one reads its text for log-probabilities and fingerprints.
     Forger,
 }
 
@@ -147,10 +148,30 @@ pub struct Plan {
     pub cost: bool,
 }
 
+/// Whether server and verifier compute alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// Both compute the same bits.
+    SameClass,
+    /// The server computes in another class.
+    AcrossClasses,
+}
+
+impl Setting {
+    /// Its name, as JSON gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SameClass => "same-class",
+            Self::AcrossClasses => "across-classes",
+        }
+    }
+}
+
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Same class or across.
+    /// Same class, across, or what else is measured.
     pub setting: &'a str,
     /// The case, or `calibration`.
     pub case: &'a str,
@@ -159,10 +180,10 @@ pub struct Step<'a> {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `same-class` or `across-classes`.
-    pub setting: &'static str,
+    /// Same class or across.
+    pub setting: Setting,
     /// What the server does.
     pub case: Case,
     /// Its arithmetic.
@@ -183,7 +204,7 @@ pub struct Row {
     pub margin_mean: Option<f64>,
     /// Mean nats between log-probabilities.
     pub dlogprob_mean: Option<f64>,
-    /// Largest distance of hidden states.
+    /// Largest distance of fingerprints.
     pub fingerprint_max: Option<f64>,
     /// Servers, each sending the answers from another one on, convicted by all evidence.
     pub convictions: usize,
@@ -205,7 +226,7 @@ pub struct Row {
 
 /// What answers cost by how many are written at once: a server's batch. Verification reads 48 at once
 /// in any case: whoever verifies has time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Answers written at once.
     pub concurrency: usize,
@@ -218,7 +239,7 @@ pub struct Cost {
 }
 
 /// The table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// The model's name.
     pub model: String,
@@ -232,6 +253,12 @@ pub struct Table {
     pub sequences: u32,
     /// Most tokens an answer.
     pub max_tokens: u32,
+    /// How hidden states are fingerprinted.
+    #[serde(default)]
+    pub fingerprint: Scheme,
+    /// Who writes in [`Case::Other`]; a relative of the model where `None`.
+    #[serde(default)]
+    pub other: Option<String>,
     /// Chance that an honest server is ever convicted.
     pub alpha: f64,
     /// Honest answers measured for each half.
@@ -253,6 +280,9 @@ pub enum TableError {
     /// A trial failed.
     #[error("a trial failed")]
     Trial(#[from] TrialError),
+    /// The table to go on with was made otherwise.
+    #[error("the table to go on with is of another model, seed, temperature, length or count")]
+    Another,
 }
 
 /// Where progress goes: told of each step, and then after each answer of it.
@@ -261,8 +291,8 @@ pub trait Progress {
     fn begin(&self, step: Step<'_>);
     /// One answer more was written or read.
     fn advance(&self);
-    /// A line of the table is done.
-    fn row(&self, row: &Row);
+    /// The last line of the table is new.
+    fn row(&self, so_far: &Table);
 }
 
 /// Answers whose cost is taken for each batch.
@@ -277,28 +307,73 @@ const COST_SEED: u64 = 0x0000_636f_7374_7321;
 /// Added to the seed of the calibration's prompts, so that no case meets a prompt it was fitted to.
 const CALIBRATION_SEED: u64 = 0x6361_6c69_6272_6174;
 
-/// Runs every case.
-pub async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Table, TableError> {
+impl Table {
+    /// Nothing measured yet.
+    fn empty(plan: &Plan, model_id: ModelId) -> Self {
+        Self {
+            model: plan.source.name(),
+            model_id,
+            seed: plan.drawn.seed,
+            temperature: plan.drawn.temperature,
+            sequences: plan.sequences,
+            max_tokens: plan.max_tokens,
+            fingerprint: plan.drawn.scheme,
+            other: plan.other.as_ref().map(ModelSource::name),
+            alpha: ALPHA,
+            calibration_sequences: 0,
+            cost: Vec::new(),
+            cases: Vec::new(),
+        }
+    }
+
+    /// Whether lines of both belong in one table.
+    fn goes_on(&self, before: &Self) -> bool {
+        let how = |table: &Self| {
+            let draws = (table.seed, table.temperature.to_bits(), table.alpha.to_bits());
+            let size = (table.sequences, table.max_tokens);
+            (table.model_id, draws, size, table.fingerprint, table.other.clone())
+        };
+        how(self) == how(before)
+    }
+
+    fn has(&self, setting: Setting, class: NumericClass, case: Case) -> bool {
+        let key = (setting, class, case);
+        self.cases.iter().any(|row| (row.setting, row.server_class, row.case) == key)
+    }
+}
+
+/// Runs every case that `before`, an earlier run of the same plan, does not hold.
+///
+/// # Errors
+/// [`TableError::Another`] where `before` is of another plan.
+pub async fn run(
+    plan: &Plan,
+    before: Option<Table>,
+    progress: &dyn Progress,
+) -> Result<Table, TableError> {
     let verifier = load(plan, plan.class, None)?;
-    let mut table = Table {
-        model: plan.source.name(),
-        model_id: verifier.model_id(),
-        seed: plan.drawn.seed,
-        temperature: plan.drawn.temperature,
-        sequences: plan.sequences,
-        max_tokens: plan.max_tokens,
-        alpha: ALPHA,
-        calibration_sequences: 0,
-        cost: if plan.cost { cost(plan, &verifier, progress).await? } else { Vec::new() },
-        cases: Vec::new(),
-    };
+    let mut table = Table::empty(plan, verifier.model_id());
+    if let Some(before) = before {
+        if !table.goes_on(&before) {
+            return Err(TableError::Another);
+        }
+        table = before;
+    }
+    if plan.cost && table.cost.is_empty() {
+        table.cost = cost(plan, &verifier, progress).await?;
+    }
     for class in plan.same_class.then_some(plan.class).into_iter().chain(plan.across) {
+        let setting = if class == plan.class { Setting::SameClass } else { Setting::AcrossClasses };
+        let due = |case: &&Case| !table.has(setting, class, **case);
+        let cases: Vec<Case> = plan.cases.iter().filter(due).copied().collect();
+        if cases.is_empty() {
+            continue;
+        }
         let half = Half::new(plan, &verifier, class, progress).await?;
         table.calibration_sequences = table.calibration_sequences.max(half.pair.sequences);
-        for &case in &plan.cases {
-            let row = half.case(case, progress).await?;
-            progress.row(&row);
-            table.cases.push(row);
+        for case in cases {
+            table.cases.push(half.case(case, progress).await?);
+            progress.row(&table);
         }
     }
     Ok(table)
@@ -311,7 +386,7 @@ async fn cost(
     progress: &dyn Progress,
 ) -> Result<Vec<Cost>, TableError> {
     let (writer, max_tokens) = (Writer::Itself(verifier), plan.max_tokens);
-    let server = Server { named: verifier, writer, max_tokens };
+    let server = Server { named: verifier, writer, max_tokens, scheme: plan.drawn.scheme };
     let mut costs = Vec::new();
     for (place, at_once) in (1..).zip(COST_BATCHES) {
         let total = 2 * u64::from(COST_ANSWERS);
@@ -381,7 +456,7 @@ struct Half<'a> {
     verifier: &'a Arc<Engine>,
     honest: Arc<Engine>,
     pair: Pair,
-    setting: &'static str,
+    setting: Setting,
 }
 
 impl<'a> Half<'a> {
@@ -393,11 +468,12 @@ impl<'a> Half<'a> {
     ) -> Result<Self, TableError> {
         let same = class == plan.class;
         let honest = if same { Arc::clone(verifier) } else { load(plan, class, None)? };
-        let setting = if same { "same-class" } else { "across-classes" };
+        let setting = if same { Setting::SameClass } else { Setting::AcrossClasses };
         let known = plan
             .calibration
             .as_ref()
-            .and_then(|calibration| calibration.pair(&side(&honest), &side(verifier)).cloned())
+            .and_then(|known| known.pair(&side(&honest), &side(verifier), plan.drawn.scheme))
+            .cloned()
             .or_else(|| Pair::equality(&side(&honest), &side(verifier)));
         let pair = if let Some(pair) = known {
             pair
@@ -405,7 +481,8 @@ impl<'a> Half<'a> {
             let seed = plan.drawn.seed ^ CALIBRATION_SEED;
             let (sequences, max_tokens) = (plan.calibration_sequences, plan.max_tokens);
             let drawn = Drawn { seed, ..plan.drawn };
-            progress.begin(Step { setting, case: "calibration", total: 2 * u64::from(sequences) });
+            let (setting, total) = (setting.name(), 2 * u64::from(sequences));
+            progress.begin(Step { setting, case: "calibration", total });
             let sample = Sample { sequences, max_tokens, drawn };
             calibrate(&honest, verifier, sample, &|| progress.advance()).await?
         };
@@ -416,11 +493,12 @@ impl<'a> Half<'a> {
         let plan = self.plan;
         let other = load_other(plan, self.honest.model_id().class, case)?;
         let writer = case.writer(&self.honest, other.as_deref(), plan.other.is_some());
-        let server = Server { named: &self.honest, writer, max_tokens: plan.max_tokens };
+        let (max_tokens, scheme) = (plan.max_tokens, plan.drawn.scheme);
+        let server = Server { named: &self.honest, writer, max_tokens, scheme };
         let (sequences, drawn) = (plan.sequences, plan.drawn);
         let trial = Trial { server, sequences, drawn, at_once: AT_ONCE };
         let total = 2 * u64::from(plan.sequences);
-        progress.begin(Step { setting: self.setting, case: case.name(), total });
+        progress.begin(Step { setting: self.setting.name(), case: case.name(), total });
         let started = cpu_time();
         let answers = trial.answers(&|| progress.advance()).await?;
         let written = cpu_time();
@@ -462,7 +540,7 @@ impl<'a> Half<'a> {
             answers_convicted: alone.count(),
             median_evidence_tokens: median(by_all),
             median_evidence_tokens_by_seed: median(by_seed),
-            bytes_per_32_tokens: LEAF_EVIDENCE_BYTES,
+            bytes_per_32_tokens: leaf_bytes(self.plan.drawn.scheme),
             with_evidence: mean(read.iter().map(|reading| {
                 if reading.evidence_tokens() < MIN_EVIDENCE_TOKENS { 0.0 } else { 1.0 }
             })),
@@ -481,7 +559,8 @@ pub async fn rehearse(
     let named = load(plan, plan.class, None)?;
     let other = load_other(plan, plan.class, case)?;
     let writer = case.writer(&named, other.as_deref(), plan.other.is_some());
-    let server = Server { named: &named, writer, max_tokens: plan.max_tokens };
+    let (max_tokens, scheme) = (plan.max_tokens, plan.drawn.scheme);
+    let server = Server { named: &named, writer, max_tokens, scheme };
     Ok(server.answer(text, sampler).await?)
 }
 

@@ -9,6 +9,7 @@ use super::{
     calibration::{Drawn, Pair, Side},
     prompts,
     reading::Reading,
+    states::Scheme,
 };
 use crate::{
     Completion, Engine, EngineError, EngineOptions, Finish, Job, Model, Prompt, Sampling,
@@ -45,20 +46,19 @@ pub async fn answer(
     text: &str,
     max_tokens: u32,
     sampler: Sampler,
+    scheme: Scheme,
 ) -> Result<Answer, TrialError> {
-    Server { named: engine, writer: Writer::Itself(engine), max_tokens }.answer(text, sampler).await
+    let server = Server { named: engine, writer: Writer::Itself(engine), max_tokens, scheme };
+    server.answer(text, sampler).await
 }
 
 /// Re-reads an answer with an engine of the verifier's: one prefill.
 pub async fn read(verifier: &Engine, answer: &Answer) -> Result<Reading, TrialError> {
     let prompt = Prompt::Tokens(answer.prompt_ids.clone());
     let sampling = answer.sampler.sampling()?;
-    let audit = verifier.audit(&prompt, &answer.completion_ids, &sampling).await?;
+    let scheme = answer.fingerprint.scheme();
+    let audit = verifier.audit(&prompt, &answer.completion_ids, &sampling, scheme).await?;
     Ok(Reading::new(answer, &audit))
-}
-
-fn job(prompt_ids: &[u32], max_tokens: u32, sampling: Sampling) -> Job {
-    Job { sketch: true, ..Job::new(prompt_ids.to_vec(), max_tokens, sampling) }
 }
 
 /// What an engine of ours is to a calibration.
@@ -86,6 +86,7 @@ pub(super) struct Server<'a> {
     pub(super) named: &'a Engine,
     pub(super) writer: Writer<'a>,
     pub(super) max_tokens: u32,
+    pub(super) scheme: Scheme,
 }
 
 /// Prompts to answer.
@@ -101,7 +102,7 @@ pub(super) struct Trial<'a> {
 impl Trial<'_> {
     /// The answers; `done` is called after each.
     pub(super) async fn answers(&self, done: &dyn Fn()) -> Result<Vec<Answer>, TrialError> {
-        let Drawn { seed, temperature } = self.drawn;
+        let Drawn { seed, temperature, .. } = self.drawn;
         stream::iter(0..self.sequences)
             .map(|index| async move {
                 let seed_of = seed.wrapping_mul(SEED_STRIDE).wrapping_add(index.into());
@@ -117,26 +118,29 @@ impl Trial<'_> {
 }
 
 impl Server<'_> {
+    fn job(&self, prompt_ids: &[u32], sampling: Sampling) -> Job {
+        let fingerprint = Some(self.scheme);
+        Job { fingerprint, ..Job::new(prompt_ids.to_vec(), self.max_tokens, sampling) }
+    }
+
     /// The answer to `text`, naming the named model whoever writes.
     pub(super) async fn answer(&self, text: &str, sampler: Sampler) -> Result<Answer, TrialError> {
         let tokenizer = self.named.model().tokenizer();
         let prompt_ids = self.named.tokens(&prompts::prompt(tokenizer, text))?;
         let sampling = sampler.sampling()?;
         let completion = match self.writer {
-            Writer::Itself(engine) => {
-                engine.generate(job(&prompt_ids, self.max_tokens, sampling)).await?
-            }
+            Writer::Itself(engine) => engine.generate(self.job(&prompt_ids, sampling)).await?,
             Writer::Altered(engine) => {
                 let altered = engine.tokens(&prompts::altered(tokenizer, text))?;
-                engine.generate(job(&altered, self.max_tokens, sampling)).await?
+                engine.generate(self.job(&altered, sampling)).await?
             }
             Writer::Forger(engine) => {
-                let written = engine.generate(job(&prompt_ids, self.max_tokens, sampling)).await?;
+                let written = engine.generate(self.job(&prompt_ids, sampling)).await?;
                 self.read_through(&prompt_ids, written, sampling).await?
             }
             Writer::Relay(engine) => {
                 let prompt = prompts::prompt(engine.model().tokenizer(), text);
-                let job = Job { prompt, ..job(&[], self.max_tokens, sampling) };
+                let job = Job { prompt, ..self.job(&[], sampling) };
                 let mut written = engine.generate(job).await?;
                 written.token_ids = self
                     .named
@@ -156,7 +160,7 @@ impl Server<'_> {
     }
 
     /// The forger's second half: one pass of the named model over another's text yields the
-    /// log-probabilities and sketches of an honest server.
+    /// log-probabilities and fingerprints of an honest server.
     async fn read_through(
         &self,
         prompt_ids: &[u32],
@@ -164,9 +168,9 @@ impl Server<'_> {
         sampling: Sampling,
     ) -> Result<Completion, TrialError> {
         let prompt = Prompt::Tokens(prompt_ids.to_vec());
-        let audit = self.named.audit(&prompt, &written.token_ids, &sampling).await?;
+        let audit = self.named.audit(&prompt, &written.token_ids, &sampling, self.scheme).await?;
         let logprobs = audit.checks.iter().map(|check| check.logprob).collect();
-        Ok(Completion { logprobs, sketches: audit.sketches, finish: Finish::Length, ..written })
+        Ok(Completion { logprobs, states: Some(audit.states), finish: Finish::Length, ..written })
     }
 }
 
@@ -209,7 +213,8 @@ pub async fn calibrate(
     done: &dyn Fn(),
 ) -> Result<Pair, TrialError> {
     let Sample { sequences, max_tokens, drawn } = sample;
-    let honest = Server { named: server, writer: Writer::Itself(server), max_tokens };
+    let (writer, scheme) = (Writer::Itself(server), drawn.scheme);
+    let honest = Server { named: server, writer, max_tokens, scheme };
     let answers =
         Trial { server: honest, sequences, drawn, at_once: AT_ONCE }.answers(done).await?;
     let readings = readings(verifier, &answers, done).await?;

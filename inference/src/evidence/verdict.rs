@@ -56,7 +56,7 @@ pub struct Standing {
 pub enum Listen {
     /// Only to whether the seed draws the tokens.
     Seed,
-    /// To the seed, to log-probabilities and to sketches.
+    /// To the seed, to log-probabilities and to fingerprints.
     All,
     /// Only to how surprising tokens are: servers without a seed. Weaker.
     Surprisal,
@@ -143,7 +143,7 @@ pub struct Report {
     pub margin_mean: Option<f64>,
     /// Mean distance of recorded and own log-probabilities, in nats; `None` where none are recorded.
     pub dlogprob_mean: Option<f64>,
-    /// Largest relative distance of hidden states over eight tokens; `None` where none are recorded.
+    /// Largest distance of fingerprints; `None` where none are recorded.
     pub fingerprint_max: Option<f64>,
     /// Why, in words.
     pub reasons: Vec<String>,
@@ -196,7 +196,7 @@ fn reasons(reading: &Reading, pair: &Pair, standing: &Standing, seeded: bool) ->
     }
     if let Some(far) = reading.fingerprint_max().filter(|&far| far > pair.fingerprint.max) {
         reasons.push(format!(
-            "hidden states lie up to {far:.4} apart; honest ones at most {:.4}",
+            "fingerprints lie up to {far:.4} apart; honest ones at most {:.4}",
             pair.fingerprint.max
         ));
     }
@@ -217,6 +217,7 @@ mod tests {
     use super::super::{
         calibration::{Drawn, Side},
         reading::Group,
+        states::Scheme,
     };
     use super::*;
     use crate::{ModelId, NumericClass};
@@ -273,7 +274,7 @@ mod tests {
         let (f32, bf16) = (side(NumericClass::F32), side(NumericClass::Bf16));
         assert!(Pair::equality(&bf16, &f32).is_none());
         let honest: Vec<Reading> = (0..200).map(|_| reading(&[0.0; 19], 0.0)).collect();
-        let drawn = Drawn { seed: 1, temperature: 1.0 };
+        let drawn = Drawn { seed: 1, temperature: 1.0, scheme: Scheme::default() };
         let pair = Pair::of(bf16, f32, drawn, &honest);
         assert!(!pair.exact && pair.margin.tails[0].rate > 1e-4);
     }

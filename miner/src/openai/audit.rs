@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use inference::{Message, Prompt, Sampling, evidence, sample};
+use inference::{Message, Prompt, Sampling, evidence::Scheme, sample};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,6 +29,9 @@ struct Score {
     temperature: f32,
     #[serde(default)]
     seed: u64,
+    /// How hidden states are fingerprinted.
+    #[serde(default)]
+    fingerprint_scheme: Scheme,
 }
 
 /// Most tokens scored in one request.
@@ -67,16 +70,17 @@ async fn scores(surface: &Surface, asked: &Asked) -> Result<Value, ApiError> {
     let sampling = Sampling::new(request.temperature, request.seed)
         .map_err(|error| ApiError::value("temperature", error))?;
     let prompt = request.prompt()?;
-    let audit = surface.engine.audit(&prompt, &request.token_ids, &sampling).await?;
-    let fingerprints: Vec<String> =
-        audit.sketches.iter().map(|sketch| hex(&sketch.bytes())).collect();
+    let scheme = request.fingerprint_scheme;
+    let audit = surface.engine.audit(&prompt, &request.token_ids, &sampling, scheme).await?;
+    let fingerprint = audit.states.fingerprint();
+    let fingerprints: Vec<String> = fingerprint.bytes().iter().map(|bytes| hex(bytes)).collect();
     Ok(json!({
         "object": "score",
         "model": surface.name(),
         "model_id": &*surface.announced,
         "sampler": sample::SAMPLER,
         "tokens": audit.checks,
-        "fingerprint_scheme": evidence::SCHEME,
+        "fingerprint_scheme": scheme,
         "fingerprints": fingerprints,
     }))
 }
@@ -105,7 +109,7 @@ pub(super) async fn identity(State(surface): State<Surface>) -> Json<Value> {
         "engine": engine,
         "kernels": model.kernels(),
         "context": surface.engine.context(),
-        "evidence": [sample::SAMPLER, evidence::SCHEME],
+        "evidence": [sample::SAMPLER, Scheme::Sketches.name(), Scheme::Toploc.name()],
         "embedding_model_id": surface.embedder.as_ref().map(|embedder| embedder.id()),
     }))
 }
