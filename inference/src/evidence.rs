@@ -33,7 +33,7 @@ mod trial;
 mod verdict;
 
 pub use answer::{
-    Answer, AnswerError, Binding, Bytes32, ENGINE, FORMAT, LEAF_TOKENS, MAX_ANSWER_BYTES,
+    Answer, AnswerError, Binding, Bytes32, FORMAT, LEAF_TOKENS, MAX_ANSWER_BYTES,
     MAX_ANSWER_TOKENS, Sampler, Signature, Verifies,
 };
 pub use calibration::{

@@ -180,6 +180,17 @@ impl Model {
         }
     }
 
+    /// Whose arithmetic it is, and its version: changed whenever equal inputs may give other bits. Two
+    /// models of one identity and one arithmetic agree to the bit; of two arithmetics, to within what was
+    /// measured.
+    pub const fn arithmetic(&self) -> &'static str {
+        match &self.backend {
+            Backend::Cpu(_) => "ganglion-cpu/1",
+            #[cfg(feature = "cuda")]
+            Backend::Cuda(_) => "ganglion-cuda/1",
+        }
+    }
+
     /// Where it computes: `cpu`, or the device's name.
     pub fn device(&self) -> &str {
         match &self.backend {

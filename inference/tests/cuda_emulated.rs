@@ -16,7 +16,8 @@ use std::{
 
 use inference::{
     Completion, Device, DeviceError, Engine, EngineError, EngineOptions, Job, LoadError,
-    LoadOptions, Model, ModelSource, NumericClass, Prompt, Sampling, evidence::Scheme,
+    LoadOptions, Model, ModelSource, NumericClass, Prompt, Sampling,
+    evidence::{Pair, Scheme, side},
 };
 
 use safetensors::{Dtype, tensor::TensorView};
@@ -170,6 +171,10 @@ async fn alternatives_and_sketches_come_back_from_a_device() {
     let (ids, sampling) = (&done.token_ids, Sampling::greedy());
     let audit = cuda.audit(&PROMPT.into(), ids, &sampling, scheme).await.unwrap();
     assert_eq!(Some(audit.states), done.states);
+    // One model, and two arithmetics: nothing is demanded to the bit between them.
+    let host = engine(Device::Cpu, small());
+    assert_eq!(host.model_id(), cuda.model_id());
+    assert!(Pair::equality(&side(&cuda), &side(&host)).is_none());
 }
 
 #[tokio::test]

@@ -107,8 +107,7 @@ async fn a_forger_passes_every_check_of_states_and_fails_by_the_seed() {
         states: Some(pass.states),
         ..verifier.generate(honest).await.unwrap()
     };
-    let forged =
-        Answer::record(verifier.model_id(), written.sampler, written.prompt_ids, &completion);
+    let forged = Answer::record(side(&verifier), written.sampler, written.prompt_ids, &completion);
     let report = report(&verifier, &forged.unwrap()).await;
     assert_eq!((report.dlogprob_mean, report.fingerprint_max), (Some(0.0), Some(0.0)));
     assert_eq!(report.verdict, Verdict::Fail);

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Json;
 use axum::{Router, routing::post};
 use chain::Keypair;
-use inference::evidence::{Answer, Sampler, Scheme};
+use inference::evidence::{Answer, Sampler, Scheme, Side};
 use inference::{Completion, Engine, EngineError, Finish, Job, ModelId, Prompt, Sampling, Share};
 use neuron::Metrics;
 use wire::generate::{self, GenerateReply, GenerateRequest};
@@ -102,7 +102,9 @@ impl Service {
     ) -> Result<serde_json::Value, Refusal> {
         let (temperature, seed) = (sampling.temperature(), sampling.seed());
         let sampler = Sampler::Seeded { temperature, seed, binding: None };
-        let answer = Answer::record(self.announced, sampler, prompt_ids, done);
+        let engine = self.engine.model().arithmetic().to_owned();
+        let server = Side { model: self.announced, engine };
+        let answer = Answer::record(server, sampler, prompt_ids, done);
         let key = *self.keypair.hotkey().as_bytes();
         answer
             .map(|answer| answer.signed_by(key, |bytes| self.keypair.sign(bytes)))

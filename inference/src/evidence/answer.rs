@@ -5,7 +5,10 @@ use std::{io::Read, path::Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::states::{Fingerprint, Scheme};
+use super::{
+    calibration::Side,
+    states::{Fingerprint, Scheme},
+};
 use crate::{
     Completion, Finish, ModelId, Sampling, SamplingError,
     sample::{MAX_TEMPERATURE, SAMPLER},
@@ -13,9 +16,6 @@ use crate::{
 
 /// Format of the file.
 pub const FORMAT: &str = "ganglion-answer/1";
-
-/// Arithmetic and sampler of this engine: changed whenever equal inputs may give other bits.
-pub const ENGINE: &str = "ganglion-cpu/1";
 
 /// Largest answer file read: a hundred thousand tokens in JSON take a few megabytes.
 pub const MAX_ANSWER_BYTES: u64 = 16 << 20;
@@ -291,15 +291,15 @@ impl Answer {
     /// # Errors
     /// [`AnswerError::Lengths`] where the completion was computed without fingerprints.
     pub fn record(
-        model: ModelId,
+        server: Side,
         sampler: Sampler,
         prompt_ids: Vec<u32>,
         completion: &Completion,
     ) -> Result<Self, AnswerError> {
         let mut answer = Self {
             format: FORMAT.to_owned(),
-            model,
-            engine: ENGINE.to_owned(),
+            model: server.model,
+            engine: server.engine,
             sampler,
             prompt_ids,
             completion_ids: completion.token_ids.clone(),
@@ -534,7 +534,8 @@ mod tests {
         };
         let seed = binding.seed();
         let sampler = Sampler::Seeded { temperature: 0.8, seed, binding: Some(binding) };
-        Answer::record(model, sampler, vec![5, 6], &completion).unwrap()
+        let server = Side { model, engine: "e".to_owned() };
+        Answer::record(server, sampler, vec![5, 6], &completion).unwrap()
     }
 
     fn parsed(edit: impl FnOnce(&mut Answer)) -> Result<Answer, AnswerError> {

@@ -63,7 +63,7 @@ pub async fn read(verifier: &Engine, answer: &Answer) -> Result<Reading, TrialEr
 
 /// What an engine of ours is to a calibration.
 pub fn side(engine: &Engine) -> Side {
-    Side { model: engine.model_id(), engine: super::ENGINE.to_owned() }
+    Side { model: engine.model_id(), engine: engine.model().arithmetic().to_owned() }
 }
 
 /// Who writes an answer.
@@ -156,7 +156,7 @@ impl Server<'_> {
                 self.read_through(&prompt_ids, written, sampling).await?
             }
         };
-        Ok(Answer::record(self.named.model_id(), sampler, prompt_ids, &completion)?)
+        Ok(Answer::record(side(self.named), sampler, prompt_ids, &completion)?)
     }
 
     /// The forger's second half: one pass of the named model over another's text yields the
