@@ -16,6 +16,9 @@ pub enum Device {
     Cpu,
     /// The first CUDA device, in `bf16`; an error where there is none.
     Cuda,
+    /// The first Metal device, in `bf16` or `f32`; an error where there is none. By candle's own operations,
+    /// slower than kernels would be.
+    Metal,
     /// CUDA where `bf16` is asked for and a device is there, and else the processors. Never changes
     /// the numeric class, and so never which model is served.
     Auto,
@@ -23,20 +26,24 @@ pub enum Device {
 
 impl Device {
     /// Every choice.
-    pub const ALL: [Self; 3] = [Self::Cpu, Self::Cuda, Self::Auto];
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Cuda, Self::Metal, Self::Auto];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::Metal => "metal",
             Self::Auto => "auto",
         }
     }
 
-    /// The class to run in: the one asked for, else CUDA's only one on CUDA, else the file's own.
+    /// The class to run in: the one asked for, else a device's own, else the file's.
     pub(crate) fn class(self, asked: Option<NumericClass>, own: NumericClass) -> NumericClass {
-        asked.unwrap_or(if self == Self::Cuda { NumericClass::Bf16 } else { own })
+        asked.unwrap_or(match self {
+            Self::Cuda | Self::Metal => NumericClass::Bf16,
+            Self::Cpu | Self::Auto => own,
+        })
     }
 
     /// Whether to try CUDA for a model of `class`.
@@ -46,8 +53,8 @@ impl Device {
     pub(crate) fn wants_cuda(self, class: NumericClass) -> Result<bool, DeviceError> {
         match (self, class) {
             (Self::Cuda | Self::Auto, NumericClass::Bf16) => Ok(true),
-            (Self::Cuda, class) => Err(DeviceError::Class { class }),
-            (Self::Cpu | Self::Auto, _) => Ok(false),
+            (Self::Cuda, class) => Err(DeviceError::Class { device: self, class }),
+            (Self::Cpu | Self::Metal | Self::Auto, _) => Ok(false),
         }
     }
 }
@@ -101,20 +108,30 @@ impl fmt::Display for Version {
 #[non_exhaustive]
 pub enum DeviceError {
     /// Not a [`Device`].
-    #[error("`{0}` is no device (known: cpu, cuda, auto)")]
+    #[error("`{0}` is no device (known: cpu, cuda, metal, auto)")]
     Unknown(String),
-    /// This program has no kernels for CUDA.
-    #[error("this program was built without CUDA; `cargo build --features cuda` builds it in")]
-    NotBuilt,
-    /// CUDA runs bf16 only.
-    #[error("CUDA runs the class bf16, not {class}")]
+    /// This program was built without it.
+    #[error(
+        "this program was built without {device}; `cargo build --features {device}` builds it in"
+    )]
+    NotBuilt {
+        /// What was asked for.
+        device: Device,
+    },
+    /// CUDA runs bf16 only, and Metal f32, too.
+    #[error("{device} runs the class bf16, not {class}")]
     Class {
+        /// Where.
+        device: Device,
         /// What was asked for.
         class: NumericClass,
     },
     /// Keys and values in bytes are rehearsed on this machine's processors only.
-    #[error("CUDA keeps keys and values in bf16, not in bytes")]
+    #[error("devices keep keys and values in the model's class, not in bytes")]
     Int8Kv,
+    /// What candle says of its device.
+    #[error("the device failed: {0}")]
+    Candle(String),
     /// There is no driver.
     #[error("no CUDA driver: {library} cannot be loaded ({reason})")]
     NoDriver {
@@ -194,6 +211,8 @@ mod tests {
             (Device::Auto, Some(bf16), f32, bf16, Some(true)),
             (Device::Cuda, None, f32, bf16, Some(true)),
             (Device::Cuda, Some(f32), f32, f32, None),
+            (Device::Metal, None, f32, bf16, Some(false)),
+            (Device::Metal, Some(f32), bf16, f32, Some(false)),
         ] {
             assert_eq!(device.class(asked, own), class, "{device}");
             assert_eq!(device.wants_cuda(class).ok(), cuda, "{device} {class}");

@@ -5,6 +5,7 @@ mod deviation;
 mod ops;
 mod rope;
 mod runner;
+mod tensors;
 mod weights;
 
 pub use deviation::Deviation;
@@ -17,6 +18,7 @@ pub(crate) use weights::{Layer, Shelf};
 use std::{path::Path, sync::Arc};
 
 use decoder::{Decoder, Packed};
+use tensors::Tensors;
 
 use crate::{
     config::Config,
@@ -96,6 +98,7 @@ pub struct Model {
 #[derive(Debug)]
 enum Backend {
     Cpu(Arc<Decoder>),
+    Metal(Arc<Tensors>),
     #[cfg(feature = "cuda")]
     Cuda(Arc<crate::cuda::Loaded>),
 }
@@ -166,6 +169,7 @@ impl Model {
     pub fn threads(&self) -> usize {
         match &self.backend {
             Backend::Cpu(decoder) => decoder.pool.threads(),
+            Backend::Metal(_) => 1,
             #[cfg(feature = "cuda")]
             Backend::Cuda(_) => 1,
         }
@@ -175,6 +179,7 @@ impl Model {
     pub fn kernels(&self) -> &'static str {
         match &self.backend {
             Backend::Cpu(decoder) => decoder.isa.name(),
+            Backend::Metal(_) => "candle-metal",
             #[cfg(feature = "cuda")]
             Backend::Cuda(_) => "cuda",
         }
@@ -186,6 +191,7 @@ impl Model {
     pub const fn arithmetic(&self) -> &'static str {
         match &self.backend {
             Backend::Cpu(_) => "ganglion-cpu/1",
+            Backend::Metal(_) => "candle-metal/1",
             #[cfg(feature = "cuda")]
             Backend::Cuda(_) => "ganglion-cuda/1",
         }
@@ -195,6 +201,7 @@ impl Model {
     pub fn device(&self) -> &str {
         match &self.backend {
             Backend::Cpu(_) => "cpu",
+            Backend::Metal(_) => "metal",
             #[cfg(feature = "cuda")]
             Backend::Cuda(loaded) => loaded.device_name(),
         }
@@ -210,6 +217,7 @@ impl Model {
     pub fn parameters(&self) -> usize {
         match &self.backend {
             Backend::Cpu(decoder) => decoder.weights.matrices().map(Matrix::weights).sum(),
+            Backend::Metal(model) => model.parameters(),
             #[cfg(feature = "cuda")]
             Backend::Cuda(loaded) => loaded.parameters(),
         }
@@ -219,6 +227,7 @@ impl Model {
     pub fn kv_bytes_per_token(&self) -> usize {
         let number = match &self.backend {
             Backend::Cpu(_) => size_of::<f32>(),
+            Backend::Metal(model) => model.number_bytes(),
             #[cfg(feature = "cuda")]
             Backend::Cuda(_) => size_of::<half::bf16>(),
         };
@@ -229,6 +238,7 @@ impl Model {
     pub fn weight_bytes(&self) -> usize {
         match &self.backend {
             Backend::Cpu(decoder) => decoder.weights.matrices().map(Matrix::bytes).sum(),
+            Backend::Metal(model) => model.parameters() * model.number_bytes(),
             #[cfg(feature = "cuda")]
             Backend::Cuda(loaded) => loaded.parameters() * size_of::<half::bf16>(),
         }
@@ -238,20 +248,17 @@ impl Model {
     /// memory holds. On this machine's processors, the defaults.
     pub fn fitting_options(&self) -> Result<EngineOptions, DeviceError> {
         match &self.backend {
-            Backend::Cpu(_) => Ok(EngineOptions::default()),
+            Backend::Cpu(_) | Backend::Metal(_) => Ok(EngineOptions::default()),
             #[cfg(feature = "cuda")]
             Backend::Cuda(loaded) => loaded.fitting(),
         }
     }
 
     /// What the engine steps.
-    #[cfg_attr(
-        not(feature = "cuda"),
-        expect(clippy::unnecessary_wraps, reason = "only a device refuses")
-    )]
     pub(crate) fn runner(&self, options: EngineOptions) -> Result<Runner, DeviceError> {
         match &self.backend {
             Backend::Cpu(decoder) => Ok(Runner::host(Arc::clone(decoder), options)),
+            Backend::Metal(model) => Runner::tensors(Arc::clone(model), options),
             #[cfg(feature = "cuda")]
             Backend::Cuda(loaded) => Runner::device(Arc::clone(loaded), options),
         }
@@ -268,6 +275,11 @@ impl Backend {
         let drop_layer =
             (options.deviation == Some(Deviation::DroppedLayer)).then_some(config.layers / 2);
         let int8_kv = options.deviation == Some(Deviation::Int8Kv);
+        if options.device == Device::Metal {
+            let device = open_metal(class, int8_kv)?;
+            let model = Tensors::read(loader, config, class, device, drop_layer)?;
+            return Ok(Self::Metal(Arc::new(model)));
+        }
         if options.device.wants_cuda(class)? {
             match open_device(config, int8_kv) {
                 #[cfg(feature = "cuda")]
@@ -301,6 +313,20 @@ impl Backend {
     }
 }
 
+/// The first Metal device, for a model of `class`.
+fn open_metal(class: NumericClass, int8_kv: bool) -> Result<candle_core::Device, DeviceError> {
+    if !cfg!(feature = "metal") {
+        return Err(DeviceError::NotBuilt { device: Device::Metal });
+    }
+    if !matches!(class, NumericClass::F32 | NumericClass::Bf16) {
+        return Err(DeviceError::Class { device: Device::Metal, class });
+    }
+    if int8_kv {
+        return Err(DeviceError::Int8Kv);
+    }
+    candle_core::Device::new_metal(0).map_err(|error| DeviceError::Candle(error.to_string()))
+}
+
 #[cfg(feature = "cuda")]
 fn open_device(config: &Config, int8_kv: bool) -> Result<crate::cuda::Opened, DeviceError> {
     if int8_kv {
@@ -311,7 +337,7 @@ fn open_device(config: &Config, int8_kv: bool) -> Result<crate::cuda::Opened, De
 
 #[cfg(not(feature = "cuda"))]
 const fn open_device(_: &Config, _: bool) -> Result<std::convert::Infallible, DeviceError> {
-    Err(DeviceError::NotBuilt)
+    Err(DeviceError::NotBuilt { device: Device::Cuda })
 }
 
 /// One sequence's part of a forward pass.

@@ -17,9 +17,13 @@ impl Rope {
 
     /// Angles of every token of a pass.
     pub(super) fn turns(&self, segments: &[Segment<'_>]) -> Turns {
-        let positions = segments.iter().flat_map(|s| s.start..s.start + s.tokens.len());
-        let (cos, sin) = self.angles(positions);
+        let (cos, sin) = self.of(segments);
         Turns { cos, sin, half: self.frequencies.len() }
+    }
+
+    /// Cosines and sines of every token of a pass, each `[tokens, head_dim/2]`.
+    pub(super) fn of(&self, segments: &[Segment<'_>]) -> (Vec<f32>, Vec<f32>) {
+        self.angles(segments.iter().flat_map(|s| s.start..s.start + s.tokens.len()))
     }
 
     /// Cosines and sines of positions 0 to `positions`, each `[positions, head_dim/2]`.

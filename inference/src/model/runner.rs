@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Segment, decoder::Decoder};
+use super::{
+    Segment,
+    decoder::Decoder,
+    tensors::{self, Tensors},
+};
 use crate::{
     device::DeviceError,
     engine::{EngineOptions, TokenCheck, likeliest, logprob},
@@ -13,7 +17,7 @@ use crate::{
 };
 
 /// Rows of logits held at once: 49 152 words of f32 take 6 MB.
-const LOGIT_ROWS: usize = 32;
+pub(super) const LOGIT_ROWS: usize = 32;
 
 /// What is wanted of one row of a step.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +72,7 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) enum Runner {
     Host(Host),
+    Tensors(tensors::Session),
     #[cfg(feature = "cuda")]
     Device(Box<crate::cuda::Session>),
 }
@@ -82,6 +87,13 @@ impl Runner {
         Self::Host(Host { decoder, layers, blocks })
     }
 
+    pub(super) fn tensors(
+        model: Arc<Tensors>,
+        options: EngineOptions,
+    ) -> Result<Self, DeviceError> {
+        Ok(Self::Tensors(tensors::Session::new(model, options)?))
+    }
+
     #[cfg(feature = "cuda")]
     pub(super) fn device(
         loaded: Arc<crate::cuda::Loaded>,
@@ -94,6 +106,7 @@ impl Runner {
     pub(crate) const fn blocks(&self) -> usize {
         match self {
             Self::Host(host) => host.blocks,
+            Self::Tensors(session) => session.blocks,
             #[cfg(feature = "cuda")]
             Self::Device(session) => session.blocks(),
         }
@@ -109,6 +122,9 @@ impl Runner {
         match self {
             Self::Host(host) => {
                 host.step(segments, wanted).map_err(|error| Fault::Forward(error.to_string()))
+            }
+            Self::Tensors(session) => {
+                session.step(segments, wanted).map_err(|error| Fault::Forward(error.to_string()))
             }
             #[cfg(feature = "cuda")]
             Self::Device(session) => {
@@ -148,7 +164,7 @@ impl Host {
 
 impl Verdict {
     /// Judges one row of logits.
-    fn of(wanted: &Wanted, logits: &[f32]) -> Self {
+    pub(super) fn of(wanted: &Wanted, logits: &[f32]) -> Self {
         let not_finite = kernel::not_finite(Isa::detect(), logits);
         if not_finite > 0 {
             return Self::NotFinite { logits: not_finite };
