@@ -1,5 +1,8 @@
 //! Which instructions this processor has. All of the crate's `unsafe` code for arithmetic is here.
-#![expect(unsafe_code, reason = "calling code compiled for instructions found at run time")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calling code compiled for instructions found at run time")
+)]
 
 use std::sync::OnceLock;
 
