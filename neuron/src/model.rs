@@ -17,7 +17,7 @@ pub struct ModelSettings {
     pub class: Option<String>,
     /// Threads to compute with; where not set, chosen by the machine.
     pub threads: Option<usize>,
-    /// Where to compute: `cpu`, `cuda` or `auto`.
+    /// Where to compute: `cpu`, `cuda`, `metal` or `auto`.
     pub device: String,
 }
 
@@ -97,7 +97,8 @@ impl ModelSettings {
                 aliases: &[],
                 env: &[],
                 kind: Kind::Text,
-                help: "Where to compute: cpu; cuda, in bf16; auto: cuda for bf16 where a device is",
+                help: "Where to compute: cpu; cuda, in bf16; metal, in bf16 or f32; auto: cuda for bf16 \
+                       where a device is",
             },
         ]
     }

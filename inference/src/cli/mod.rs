@@ -83,8 +83,8 @@ pub(crate) struct ModelArgs {
     /// Threads to compute with; without it, chosen by the machine.
     #[arg(long, value_parser = threads)]
     threads: Option<usize>,
-    /// Where to compute: `cpu`; `cuda`, in bf16; or `auto`, which is `cuda` for the class bf16 where a
-    /// device is, and else `cpu`.
+    /// Where to compute: `cpu`; `cuda`, in bf16; `metal`, in bf16 or f32; or `auto`, which is `cuda` for
+    /// the class bf16 where a device is, and else `cpu`.
     #[arg(long, value_parser = value_parser!(Device), default_value_t = Device::Auto)]
     device: Device,
 }

@@ -179,7 +179,8 @@ pub struct Answer {
     pub format: String,
     /// What the server says it ran.
     pub model: ModelId,
-    /// On which engine: [`ENGINE`], or a name that the server's calibration knows.
+    /// By whose arithmetic: [`Model::arithmetic`](crate::Model::arithmetic), or a name that the
+    /// server's calibration knows.
     pub engine: String,
     /// How tokens were drawn.
     pub sampler: Sampler,

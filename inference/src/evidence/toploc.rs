@@ -67,8 +67,8 @@ impl Top {
     }
 
     /// How far the numbers that `claimed` gives for these places lie from these: the mean over the places
-    /// of 1 where sign or exponent differ, and of the mantissas' distance over [`MANTISSAS`] elsewhere. Equal
-    /// states are at exactly 0, and a polynomial of another length, as of states of another shape, at 1.
+    /// of 1 where sign or exponent differ, and of the mantissas' distance over 128 elsewhere. Equal states
+    /// are at exactly 0, and a polynomial of another length, as of states of another shape, at 1.
     #[expect(clippy::cast_precision_loss, reason = "at most 128 numbers")]
     pub fn distance(&self, claimed: &Polynomial) -> f64 {
         if claimed.coefficients.len() != self.0.len() {
