@@ -46,15 +46,19 @@ impl Device {
         })
     }
 
-    /// Whether to try CUDA for a model of `class`.
+    /// Where to try a model of `class`: never [`Device::Auto`].
     ///
     /// # Errors
-    /// Where CUDA is demanded for a class that it does not run.
-    pub(crate) fn wants_cuda(self, class: NumericClass) -> Result<bool, DeviceError> {
+    /// Where a device is demanded for a class that it does not run.
+    pub(crate) fn tries(self, class: NumericClass) -> Result<Self, DeviceError> {
         match (self, class) {
-            (Self::Cuda | Self::Auto, NumericClass::Bf16) => Ok(true),
-            (Self::Cuda, class) => Err(DeviceError::Class { device: self, class }),
-            (Self::Cpu | Self::Metal | Self::Auto, _) => Ok(false),
+            (Self::Cuda | Self::Auto, NumericClass::Bf16) => Ok(Self::Cuda),
+            (Self::Metal, NumericClass::Bf16 | NumericClass::F32) => Ok(Self::Metal),
+            (Self::Cuda, class) => Err(DeviceError::Class { device: self, runs: "bf16", class }),
+            (Self::Metal, class) => {
+                Err(DeviceError::Class { device: self, runs: "bf16 and f32", class })
+            }
+            (Self::Cpu | Self::Auto, _) => Ok(Self::Cpu),
         }
     }
 }
@@ -118,11 +122,13 @@ pub enum DeviceError {
         /// What was asked for.
         device: Device,
     },
-    /// CUDA runs bf16 only, and Metal f32, too.
-    #[error("{device} runs the class bf16, not {class}")]
+    /// The device does not run the class.
+    #[error("{device} runs {runs}, not {class}")]
     Class {
         /// Where.
         device: Device,
+        /// What it runs.
+        runs: &'static str,
         /// What was asked for.
         class: NumericClass,
     },
@@ -203,19 +209,21 @@ mod tests {
 
     #[test]
     fn auto_never_changes_the_class_of_a_model() {
-        let (f32, bf16) = (NumericClass::F32, NumericClass::Bf16);
-        for (device, asked, own, class, cuda) in [
-            (Device::Cpu, None, f32, f32, Some(false)),
-            (Device::Cpu, Some(bf16), f32, bf16, Some(false)),
-            (Device::Auto, None, f32, f32, Some(false)),
-            (Device::Auto, Some(bf16), f32, bf16, Some(true)),
-            (Device::Cuda, None, f32, bf16, Some(true)),
-            (Device::Cuda, Some(f32), f32, f32, None),
-            (Device::Metal, None, f32, bf16, Some(false)),
-            (Device::Metal, Some(f32), bf16, f32, Some(false)),
+        let (f32, bf16, q8) = (NumericClass::F32, NumericClass::Bf16, NumericClass::Q8_0Block32);
+        let (cpu, cuda, metal) = (Device::Cpu, Device::Cuda, Device::Metal);
+        for (device, asked, own, class, tried) in [
+            (cpu, None, f32, f32, Some(cpu)),
+            (cpu, Some(bf16), f32, bf16, Some(cpu)),
+            (Device::Auto, None, f32, f32, Some(cpu)),
+            (Device::Auto, Some(bf16), f32, bf16, Some(cuda)),
+            (cuda, None, f32, bf16, Some(cuda)),
+            (cuda, Some(f32), f32, f32, None),
+            (metal, None, f32, bf16, Some(metal)),
+            (metal, Some(f32), bf16, f32, Some(metal)),
+            (metal, Some(q8), bf16, q8, None),
         ] {
             assert_eq!(device.class(asked, own), class, "{device}");
-            assert_eq!(device.wants_cuda(class).ok(), cuda, "{device} {class}");
+            assert_eq!(device.tries(class).ok(), tried, "{device} {class}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Evidence of what ran, answer by answer, and what a verifier makes of it.
 //!
 //! ```text
-//! Completion + sketches ─ Answer::record ─▶ ANSWER.json ─ Answer::read ─▶ Answer
+//! Completion + states ─ Answer::record ─▶ ANSWER.json ─ Answer::read ─▶ Answer
 //!                                                          Engine::audit ─▶ Audit (one prefill)
 //! Reading::new(answer, audit) ─▶ Standing::observe ─▶ Verdict: pass | fail | no evidence
 //!                                  Pair: how honest answers look, from a Calibration
@@ -11,7 +11,7 @@
 //!
 //! - the **tokens** against those that the seed draws from the verifier's own logits. Only this binds
 //!   the *writing* to the model, and only tokens that had a choice ([`EVIDENCE_NATS`]) count;
-//! - the **log-probabilities** and the **sketches** of hidden states against the verifier's own. They
+//! - the **log-probabilities** and the **fingerprints** of hidden states ([`Scheme`]) against the verifier's own. They
 //!   see finer deviations, yet a forger passes them who writes with a cheap model and then reads the
 //!   text once with the true one. So they add to the seed's evidence and never replace it.
 //!
@@ -39,11 +39,11 @@ pub use answer::{
 pub use calibration::{
     CALIBRATION_FORMAT, Calibration, CalibrationError, Drawn, EXACT_RATE, Pair, Side, Spread,
 };
-pub use fingerprint::{DIRECTIONS, GROUP_TOKENS, SCHEME, Sketch, SketchError};
+pub use fingerprint::{DIRECTIONS, GROUP_TOKENS, Sketch, SketchError};
 pub use reading::{EVIDENCE_NATS, Reading};
 pub use sequential::{EProcess, Tail};
 pub(crate) use states::Observer;
-pub use states::{Fingerprint, Scheme, States, UnknownScheme};
-pub use toploc::{CHUNK_TOKENS, LARGEST, Polynomial, PolynomialError, TOPLOC, Top};
+pub use states::{Fingerprint, Scheme, States};
+pub use toploc::{CHUNK_TOKENS, LARGEST, Polynomial, PolynomialError, Top};
 pub use trial::{Sample, TrialError, answer, calibrate, read, side};
 pub use verdict::{ALPHA, Listen, MIN_EVIDENCE_TOKENS, Report, Standing, Verdict};

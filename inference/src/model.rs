@@ -94,6 +94,21 @@ pub struct Model {
     file_bits: NumericClass,
 }
 
+/// The kernels for processors.
+const CPU_ARITHMETIC: &str = "ganglion-cpu/1";
+
+/// The kernels for CUDA.
+const CUDA_ARITHMETIC: &str = "ganglion-cuda/1";
+
+/// Candle's operations on Metal, whose order of sums may change with the batch.
+const METAL_ARITHMETIC: &str = "candle-metal/1";
+
+/// Whether a token has the same bits decoded or prefilled, alone or beside others, by this arithmetic.
+/// Nothing is known of foreign ones.
+pub(crate) fn is_reproducible(arithmetic: &str) -> bool {
+    [CPU_ARITHMETIC, CUDA_ARITHMETIC].contains(&arithmetic)
+}
+
 /// Where the model computes.
 #[derive(Debug)]
 enum Backend {
@@ -185,15 +200,13 @@ impl Model {
         }
     }
 
-    /// Whose arithmetic it is, and its version: changed whenever equal inputs may give other bits. Two
-    /// models of one identity and one arithmetic agree to the bit; of two arithmetics, to within what was
-    /// measured.
+    /// Whose arithmetic it is, and its version: changed whenever equal inputs may give other bits.
     pub const fn arithmetic(&self) -> &'static str {
         match &self.backend {
-            Backend::Cpu(_) => "ganglion-cpu/1",
-            Backend::Metal(_) => "candle-metal/1",
+            Backend::Cpu(_) => CPU_ARITHMETIC,
+            Backend::Metal(_) => METAL_ARITHMETIC,
             #[cfg(feature = "cuda")]
-            Backend::Cuda(_) => "ganglion-cuda/1",
+            Backend::Cuda(_) => CUDA_ARITHMETIC,
         }
     }
 
@@ -275,13 +288,13 @@ impl Backend {
         let drop_layer =
             (options.deviation == Some(Deviation::DroppedLayer)).then_some(config.layers / 2);
         let int8_kv = options.deviation == Some(Deviation::Int8Kv);
-        if options.device == Device::Metal {
-            let device = open_metal(class, int8_kv)?;
-            let model = Tensors::read(loader, config, class, device, drop_layer)?;
-            return Ok(Self::Metal(Arc::new(model)));
-        }
-        if options.device.wants_cuda(class)? {
-            match open_device(config, int8_kv) {
+        match options.device.tries(class)? {
+            Device::Metal => {
+                let device = open_metal(int8_kv)?;
+                let model = Tensors::read(loader, config, class, device, drop_layer)?;
+                return Ok(Self::Metal(Arc::new(model)));
+            }
+            Device::Cuda => match open_cuda(config, int8_kv) {
                 #[cfg(feature = "cuda")]
                 Ok(device) => {
                     return Ok(Self::Cuda(Arc::new(device.read(loader, config, drop_layer)?)));
@@ -292,7 +305,8 @@ impl Backend {
                     tracing::info!(%reason, "computing on the CPU");
                 }
                 Err(error) => return Err(error.into()),
-            }
+            },
+            Device::Cpu | Device::Auto => {}
         }
         let mut weights = Weights::read(loader, config, &Packed)?;
         if let Some(layer) = drop_layer {
@@ -313,13 +327,10 @@ impl Backend {
     }
 }
 
-/// The first Metal device, for a model of `class`.
-fn open_metal(class: NumericClass, int8_kv: bool) -> Result<candle_core::Device, DeviceError> {
+/// The first Metal device.
+fn open_metal(int8_kv: bool) -> Result<candle_core::Device, DeviceError> {
     if !cfg!(feature = "metal") {
         return Err(DeviceError::NotBuilt { device: Device::Metal });
-    }
-    if !matches!(class, NumericClass::F32 | NumericClass::Bf16) {
-        return Err(DeviceError::Class { device: Device::Metal, class });
     }
     if int8_kv {
         return Err(DeviceError::Int8Kv);
@@ -328,7 +339,7 @@ fn open_metal(class: NumericClass, int8_kv: bool) -> Result<candle_core::Device,
 }
 
 #[cfg(feature = "cuda")]
-fn open_device(config: &Config, int8_kv: bool) -> Result<crate::cuda::Opened, DeviceError> {
+fn open_cuda(config: &Config, int8_kv: bool) -> Result<crate::cuda::Opened, DeviceError> {
     if int8_kv {
         return Err(DeviceError::Int8Kv);
     }
@@ -336,7 +347,7 @@ fn open_device(config: &Config, int8_kv: bool) -> Result<crate::cuda::Opened, De
 }
 
 #[cfg(not(feature = "cuda"))]
-const fn open_device(_: &Config, _: bool) -> Result<std::convert::Infallible, DeviceError> {
+const fn open_cuda(_: &Config, _: bool) -> Result<std::convert::Infallible, DeviceError> {
     Err(DeviceError::NotBuilt { device: Device::Cuda })
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use inference::{
     Deviation, Engine, EngineOptions, LoadOptions, Model, ModelSource, NumericClass,
     evidence::{
-        self, Answer, AnswerError, Binding, Bytes32, Drawn, Fingerprint, Pair, Report, Sample,
-        Sampler, Scheme, Side, Verdict, calibrate, read, side,
+        self, Answer, AnswerError, Binding, Bytes32, Calibration, Drawn, Fingerprint, Pair, Report,
+        Sample, Sampler, Scheme, Side, Verdict, calibrate, read, side,
         table::{self, Case, Plan, Progress, Step, Table, TableError},
     },
 };
@@ -232,7 +232,14 @@ async fn a_table_goes_on_where_an_earlier_run_stopped_and_not_with_another_one()
     assert_eq!((lines.0.get(), whole.cases.len()), (2, 2));
     assert_eq!((&whole.cases[0], whole.cases[0].mismatches), (&first.cases[0], 0));
     assert_eq!((whole.cases[1].convictions, whole.cases[1].bytes_per_32_tokens), (3, 322));
-    let other = Plan { sequences: 4, ..both };
-    let refused = table::run(&other, Some(whole), &lines).await;
-    assert!(matches!(refused, Err(TableError::Another)));
+    let others = [
+        Plan { sequences: 4, ..both.clone() },
+        Plan { calibration_sequences: 9, ..both.clone() },
+        Plan { calibration: Some(Calibration::new("given")), ..both.clone() },
+        Plan { class: NumericClass::Bf16, ..both },
+    ];
+    for other in others {
+        let refused = table::run(&other, Some(whole.clone()), &lines).await;
+        assert!(matches!(refused, Err(TableError::Another)), "{other:?}");
+    }
 }

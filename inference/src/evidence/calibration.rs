@@ -15,7 +15,7 @@ use super::{
     sequential::{Tail, upper_rate},
     states::Scheme,
 };
-use crate::ModelId;
+use crate::{ModelId, model::is_reproducible};
 
 /// Format of the file.
 pub const CALIBRATION_FORMAT: &str = "ganglion-calibration/1";
@@ -45,6 +45,13 @@ pub struct Side {
     pub model: ModelId,
     /// What computes.
     pub engine: String,
+}
+
+impl Side {
+    /// Whether it computes the bits that `other` computes, however either batches.
+    fn repeats(&self, other: &Self) -> bool {
+        self == other && is_reproducible(&self.engine)
+    }
 }
 
 impl std::fmt::Display for Side {
@@ -179,9 +186,9 @@ pub struct Drawn {
 
 impl Pair {
     /// Equality to the bit, without a measurement: for a verifier of the server's own class and
-    /// engine. `None` where they differ.
+    /// engine. `None` where they differ, and where that engine's bits depend on more than the tokens.
     pub fn equality(server: &Side, verifier: &Side) -> Option<Self> {
-        (server == verifier).then(|| {
+        server.repeats(verifier).then(|| {
             let drawn = Drawn { seed: 0, temperature: 0.0, scheme: Scheme::default() };
             Self::of(server.clone(), verifier.clone(), drawn, &[])
         })
@@ -196,7 +203,7 @@ impl Pair {
             (each(|group| group.dlogprob), each(|group| group.distance));
         let surprises = Spread::of(each(|group| Some(group.surprise)));
         let equal = [&margins, &dlogprobs, &distances].iter().all(|n| n.iter().all(|&x| x <= 0.0));
-        let exact = server == verifier && equal;
+        let exact = server.repeats(&verifier) && equal;
         let spread = |numbers: Vec<f64>| {
             if exact { Spread::exact(numbers.len()) } else { Spread::of(numbers) }
         };

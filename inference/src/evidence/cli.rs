@@ -515,6 +515,7 @@ pub async fn evidence_table(args: &TableArgs, out: &mut impl Write) -> Result<()
     let progress = Bar { kept: args.out.clone(), ..Bar::default() };
     let table = table::run(&plan, before, &progress).await?;
     progress.end();
+    // What could not be kept on the way is an error in the end.
     if let Some(path) = &args.out {
         write_json(path, &table)?;
     }

@@ -22,9 +22,6 @@ pub const GROUP_TOKENS: usize = 8;
 /// Random directions of a sketch.
 pub const DIRECTIONS: usize = 8;
 
-/// Name of the scheme, as answers give it.
-pub const SCHEME: &str = "rademacher-8x8-bf16";
-
 /// Third word of the Philox counter (`fpr1`): keeps these signs apart from a sampler's draws.
 const DOMAIN: u32 = 0x6670_7231;
 

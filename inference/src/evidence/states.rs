@@ -1,30 +1,27 @@
 //! What a pass shows of its hidden states, what a server sends of it, and how far the two lie apart.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fingerprint::{GROUP_TOKENS, SCHEME, Sketch, Sketcher},
-    toploc::{CHUNK_TOKENS, Collector, LARGEST, Polynomial, TOPLOC, Top},
+    fingerprint::{GROUP_TOKENS, Sketch, Sketcher},
+    toploc::{CHUNK_TOKENS, Collector, LARGEST, Polynomial, Top},
 };
 
 /// How hidden states are fingerprinted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// Random projections ([`Sketch`]).
+    /// Random projections, for each 8 tokens.
     #[default]
+    #[serde(rename = "rademacher-8x8-bf16", alias = "sketches")]
     Sketches,
-    /// The largest numbers ([`Polynomial`]).
+    /// The largest numbers, for each 32 tokens: twice the bytes.
+    #[serde(rename = "toploc-128x32-bf16", alias = "toploc")]
     Toploc,
 }
-
-/// No such scheme.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown fingerprint scheme `{0}` (known: sketches, toploc)")]
-pub struct UnknownScheme(String);
 
 impl Scheme {
     /// Every scheme.
@@ -33,16 +30,8 @@ impl Scheme {
     /// Its name and version, as answers give it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Sketches => SCHEME,
-            Self::Toploc => TOPLOC,
-        }
-    }
-
-    /// Its name on the command line.
-    pub const fn short(self) -> &'static str {
-        match self {
-            Self::Sketches => "sketches",
-            Self::Toploc => "toploc",
+            Self::Sketches => "rademacher-8x8-bf16",
+            Self::Toploc => "toploc-128x32-bf16",
         }
     }
 
@@ -68,34 +57,13 @@ impl Scheme {
     }
 }
 
+/// Its name on the command line.
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Scheme {
-    type Err = UnknownScheme;
-
-    fn from_str(text: &str) -> Result<Self, UnknownScheme> {
-        Self::ALL
-            .into_iter()
-            .find(|scheme| text == scheme.name() || text == scheme.short())
-            .ok_or_else(|| UnknownScheme(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for Scheme {
-    type Error = UnknownScheme;
-
-    fn try_from(text: String) -> Result<Self, UnknownScheme> {
-        text.parse()
-    }
-}
-
-impl From<Scheme> for String {
-    fn from(scheme: Scheme) -> Self {
-        scheme.name().to_owned()
+        f.write_str(match self {
+            Self::Sketches => "sketches",
+            Self::Toploc => "toploc",
+        })
     }
 }
 
@@ -230,18 +198,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schemes_are_known_by_both_names_and_answers_name_them() {
+    fn a_scheme_has_one_name_wherever_it_is_written_and_a_short_one_where_it_is_asked_for() {
         for scheme in Scheme::ALL {
-            assert_eq!(scheme.name().parse(), Ok(scheme));
-            assert_eq!(scheme.short().parse(), Ok(scheme));
+            assert_eq!(Scheme::from_str(&scheme.to_string(), false), Ok(scheme));
+            for name in [scheme.name(), &scheme.to_string()] {
+                assert_eq!(serde_json::from_value::<Scheme>(name.into()).unwrap(), scheme);
+            }
             let mut observer = Observer::new(scheme, 1);
             observer.push(&[1.0, -2.0]);
             let states = observer.finish();
             let json = serde_json::to_value(states.fingerprint()).unwrap();
-            assert_eq!((json["scheme"].as_str(), states.scheme()), (Some(scheme.name()), scheme));
+            assert_eq!((&json["scheme"], states.scheme()), (&scheme.name().into(), scheme));
+            assert_eq!(serde_json::to_value(scheme).unwrap(), scheme.name());
             let read: Fingerprint = serde_json::from_value(json).unwrap();
             assert_eq!((read.distances(&states), read.len()), (vec![0.0], 1));
         }
-        assert!("sha256".parse::<Scheme>().is_err());
+        assert!(serde_json::from_value::<Scheme>("sha256".into()).is_err());
     }
 }

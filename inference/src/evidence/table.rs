@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Sampler, leaf_bytes},
-    calibration::{Calibration, Drawn, Pair},
+    answer::{Answer, Bytes32, Sampler, leaf_bytes},
+    calibration::{Calibration, CalibrationError, Drawn, Pair},
     reading::{Reading, mean},
     states::Scheme,
     trial::{
@@ -168,6 +168,12 @@ impl Setting {
     }
 }
 
+impl Plan {
+    fn setting(&self, server: NumericClass) -> Setting {
+        if server == self.class { Setting::SameClass } else { Setting::AcrossClasses }
+    }
+}
+
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
@@ -254,15 +260,16 @@ pub struct Table {
     /// Most tokens an answer.
     pub max_tokens: u32,
     /// How hidden states are fingerprinted.
-    #[serde(default)]
     pub fingerprint: Scheme,
     /// Who writes in [`Case::Other`]; a relative of the model where `None`.
-    #[serde(default)]
     pub other: Option<String>,
+    /// Digest of the calibration given, if one was.
+    pub calibration: Option<Bytes32>,
     /// Chance that an honest server is ever convicted.
     pub alpha: f64,
-    /// Honest answers measured for each half.
-    pub calibration_sequences: usize,
+    /// Honest answers measured first for each half where equality is not demanded and no calibration
+    /// was given.
+    pub calibration_sequences: u32,
     /// What an honest server's answers cost, in the verifier's class; empty unless asked for, and
     /// where the system does not tell processor times.
     pub cost: Vec<Cost>,
@@ -280,8 +287,11 @@ pub enum TableError {
     /// A trial failed.
     #[error("a trial failed")]
     Trial(#[from] TrialError),
+    /// The calibration given cannot be named.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
     /// The table to go on with was made otherwise.
-    #[error("the table to go on with is of another model, seed, temperature, length or count")]
+    #[error("the table to go on with was made with other arguments")]
     Another,
 }
 
@@ -309,8 +319,9 @@ const CALIBRATION_SEED: u64 = 0x6361_6c69_6272_6174;
 
 impl Table {
     /// Nothing measured yet.
-    fn empty(plan: &Plan, model_id: ModelId) -> Self {
-        Self {
+    fn empty(plan: &Plan, model_id: ModelId) -> Result<Self, TableError> {
+        let given = plan.calibration.as_ref();
+        Ok(Self {
             model: plan.source.name(),
             model_id,
             seed: plan.drawn.seed,
@@ -319,21 +330,18 @@ impl Table {
             max_tokens: plan.max_tokens,
             fingerprint: plan.drawn.scheme,
             other: plan.other.as_ref().map(ModelSource::name),
+            calibration: given.map(Calibration::digest).transpose()?,
             alpha: ALPHA,
-            calibration_sequences: 0,
+            calibration_sequences: given.map_or(plan.calibration_sequences, |_| 0),
             cost: Vec::new(),
             cases: Vec::new(),
-        }
+        })
     }
 
     /// Whether lines of both belong in one table.
     fn goes_on(&self, before: &Self) -> bool {
-        let how = |table: &Self| {
-            let draws = (table.seed, table.temperature.to_bits(), table.alpha.to_bits());
-            let size = (table.sequences, table.max_tokens);
-            (table.model_id, draws, size, table.fingerprint, table.other.clone())
-        };
-        how(self) == how(before)
+        let head = |table: &Self| Self { cost: Vec::new(), cases: Vec::new(), ..table.clone() };
+        head(self) == head(before)
     }
 
     fn has(&self, setting: Setting, class: NumericClass, case: Case) -> bool {
@@ -352,7 +360,7 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<Table, TableError> {
     let verifier = load(plan, plan.class, None)?;
-    let mut table = Table::empty(plan, verifier.model_id());
+    let mut table = Table::empty(plan, verifier.model_id())?;
     if let Some(before) = before {
         if !table.goes_on(&before) {
             return Err(TableError::Another);
@@ -363,14 +371,13 @@ pub async fn run(
         table.cost = cost(plan, &verifier, progress).await?;
     }
     for class in plan.same_class.then_some(plan.class).into_iter().chain(plan.across) {
-        let setting = if class == plan.class { Setting::SameClass } else { Setting::AcrossClasses };
+        let setting = plan.setting(class);
         let due = |case: &&Case| !table.has(setting, class, **case);
         let cases: Vec<Case> = plan.cases.iter().filter(due).copied().collect();
         if cases.is_empty() {
             continue;
         }
         let half = Half::new(plan, &verifier, class, progress).await?;
-        table.calibration_sequences = table.calibration_sequences.max(half.pair.sequences);
         for case in cases {
             table.cases.push(half.case(case, progress).await?);
             progress.row(&table);
@@ -466,9 +473,11 @@ impl<'a> Half<'a> {
         class: NumericClass,
         progress: &dyn Progress,
     ) -> Result<Self, TableError> {
-        let same = class == plan.class;
-        let honest = if same { Arc::clone(verifier) } else { load(plan, class, None)? };
-        let setting = if same { Setting::SameClass } else { Setting::AcrossClasses };
+        let setting = plan.setting(class);
+        let honest = match setting {
+            Setting::SameClass => Arc::clone(verifier),
+            Setting::AcrossClasses => load(plan, class, None)?,
+        };
         let known = plan
             .calibration
             .as_ref()

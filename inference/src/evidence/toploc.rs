@@ -23,9 +23,6 @@ pub const CHUNK_TOKENS: usize = 32;
 /// Numbers that a polynomial goes through; fewer where a chunk has fewer.
 pub const LARGEST: usize = 128;
 
-/// Name of the scheme, as answers give it.
-pub const TOPLOC: &str = "toploc-128x32-bf16";
-
 /// The largest prime that the scheme's 16-bit words leave room for.
 const PRIME: u64 = 65_497;
 

@@ -223,7 +223,7 @@ mod tests {
     use crate::{ModelId, NumericClass};
 
     fn side(class: NumericClass) -> Side {
-        Side { model: ModelId { digest: [1; 32], class }, engine: "e".to_owned() }
+        Side { model: ModelId { digest: [1; 32], class }, engine: "ganglion-cpu/1".to_owned() }
     }
 
     fn reading(margins: &[f64], distance: f64) -> Reading {
@@ -273,6 +273,9 @@ mod tests {
     fn equality_is_not_demanded_of_another_class() {
         let (f32, bf16) = (side(NumericClass::F32), side(NumericClass::Bf16));
         assert!(Pair::equality(&bf16, &f32).is_none());
+        // Nor of one whose sums depend on the batch.
+        let metal = Side { engine: "candle-metal/1".to_owned(), ..f32 };
+        assert!(Pair::equality(&metal, &metal).is_none());
         let honest: Vec<Reading> = (0..200).map(|_| reading(&[0.0; 19], 0.0)).collect();
         let drawn = Drawn { seed: 1, temperature: 1.0, scheme: Scheme::default() };
         let pair = Pair::of(bf16, f32, drawn, &honest);

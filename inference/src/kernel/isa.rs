@@ -161,24 +161,37 @@ pub(crate) trait Dot: Copy {
     /// The largest size of a block's numbers; NaN counts for nothing.
     #[inline(always)]
     fn largest(self, block: &[f32; BLOCK]) -> f32 {
-        let mut most = 0.0;
-        for x in block {
-            most = if x.abs() > most { x.abs() } else { most };
+        let mut most = Lane::ZERO;
+        for half in block.as_chunks::<LANES>().0 {
+            for (most, x) in most.0.iter_mut().zip(half) {
+                *most = if x.abs() > *most { x.abs() } else { *most };
+            }
         }
-        most
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                let (a, b) = (most.0[lane], most.0[lane + half]);
+                most.0[lane] = if b > a { b } else { a };
+            }
+            half /= 2;
+        }
+        most.0[0]
     }
 
     /// The low bytes of `x·factor + `[`ROUND`], and the sum of these numbers less [`ROUND`] each: whole
     /// numbers, whose sum is exact in any order.
     #[inline(always)]
     fn rounded(self, block: &[f32; BLOCK], factor: f32) -> ([u8; BLOCK], f32) {
-        let (mut bytes, mut sum) = ([0; BLOCK], 0.0);
-        for (byte, x) in bytes.iter_mut().zip(block) {
-            let rounded = x * factor + ROUND;
-            *byte = rounded.to_bits().to_le_bytes()[0];
-            sum += rounded - ROUND;
+        let (mut bytes, mut sums) = ([0; BLOCK], Lane::ZERO);
+        let halves = block.as_chunks::<LANES>().0.iter();
+        for (half, bytes) in halves.zip(bytes.as_chunks_mut::<LANES>().0) {
+            for ((byte, sum), x) in bytes.iter_mut().zip(&mut sums.0).zip(half) {
+                let rounded = x * factor + ROUND;
+                *byte = rounded.to_bits().to_le_bytes()[0];
+                *sum += rounded - ROUND;
+            }
         }
-        (bytes, sum)
+        (bytes, sums.sum())
     }
 }
 

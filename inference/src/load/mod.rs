@@ -24,6 +24,8 @@ pub use rewrite::requantise;
 
 pub(crate) use loader::Loader;
 pub(crate) use random::random;
+#[cfg(test)]
+pub(crate) use random::small;
 pub(crate) use safetensors::{Folder, tiny};
 
 use crate::{config::Config, tokenizer::Tokenizer};

@@ -75,6 +75,24 @@ pub(crate) fn random(shape: RandomShape) -> Result<Checkpoint, LoadError> {
     Ok(Checkpoint { config: config.clone(), tokenizer, tensors: Box::new(Random { config, tied }) })
 }
 
+/// The tensors of a small model of `family`, for tests of what computes them.
+#[cfg(test)]
+pub(crate) fn small(family: Family) -> (Config, Box<dyn Tensors>) {
+    let shape = RandomShape::Llama1b.config();
+    let config = Config {
+        family,
+        width: 64,
+        layers: 2,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 16,
+        ffn: 96,
+        vocab: 256,
+        ..shape
+    };
+    (config.clone(), Box::new(Random { config, tied: family == Family::Llama }))
+}
+
 struct Random {
     config: Config,
     /// The embedding serves as the head.
@@ -110,8 +128,12 @@ impl Random {
     fn dimensions(&self, name: &str) -> Option<(usize, usize)> {
         let Config { width, ffn, vocab, .. } = self.config;
         let (query, kv) = (self.config.query_width(), self.config.kv_width());
-        let part = name.strip_suffix(".weight")?.rsplit('.').next()?;
+        let (path, kind) = name.rsplit_once('.')?;
+        let part = path.rsplit('.').next()?;
         Some(match part {
+            "q_proj" if kind == "bias" => (1, query),
+            "k_proj" | "v_proj" if kind == "bias" => (1, kv),
+            "q_norm" | "k_norm" => (1, self.config.head_dim),
             "embed_tokens" => (vocab, width),
             "lm_head" if !self.tied => (vocab, width),
             "norm" | "input_layernorm" | "post_attention_layernorm" => (1, width),

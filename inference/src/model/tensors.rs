@@ -333,7 +333,9 @@ fn place(index: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::{
-        LoadOptions, Model, Sampling, load,
+        LoadOptions, Sampling,
+        config::Family,
+        load,
         model::{Backend, runner::Runner},
     };
 
@@ -342,22 +344,33 @@ mod tests {
         Wanted { row, sampling, position: 3, claimed, alternatives: 0, hidden: true }
     }
 
-    /// The shipped model on candle's own processor backend.
-    fn session(options: EngineOptions) -> Runner {
-        let load::Checkpoint { config, tensors, .. } = load::tiny().unwrap();
+    /// A small model by our kernels, and in candle's operations on candle's own processor backend.
+    fn runners(family: Family, options: EngineOptions) -> [Runner; 2] {
         let class = NumericClass::F32;
-        let mut loader = Loader::new(tensors, class, None);
-        let model = Tensors::read(&mut loader, &config, class, Device::Cpu, None).unwrap();
-        Runner::tensors(Arc::new(model), options).unwrap()
+        let loader = || {
+            let (config, tensors) = load::small(family);
+            (config, Loader::new(tensors, class, None))
+        };
+        let (config, mut ours) = loader();
+        let load = LoadOptions::default().with_class(class).with_threads(1);
+        let Backend::Cpu(decoder) = Backend::read(&mut ours, &config, class, load).unwrap() else {
+            panic!("not on the processors");
+        };
+        let (config, mut theirs) = loader();
+        let model = Tensors::read(&mut theirs, &config, class, Device::Cpu, None).unwrap();
+        [Runner::host(decoder, options), Runner::tensors(Arc::new(model), options).unwrap()]
     }
 
     #[test]
     fn candles_operations_agree_with_our_kernels_over_prefills_decodes_and_scattered_blocks() {
+        for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+            agree(family);
+        }
+    }
+
+    fn agree(family: Family) {
         let options = EngineOptions { kv_tokens: 8 * BLOCK_TOKENS, ..EngineOptions::default() };
-        let load = LoadOptions::default().with_class(NumericClass::F32).with_threads(1);
-        let model = Model::load(&crate::ModelSource::Tiny, load).unwrap();
-        assert!(matches!(model.backend, Backend::Cpu(_)));
-        let mut runners = [model.runner(options).unwrap(), session(options)];
+        let mut runners = runners(family, options);
         let tokens = |first: u32, count: u32| -> Vec<u32> {
             (0..count).map(|i| 40 + (first * 31 + i * 7) % 180).collect()
         };
@@ -374,7 +387,7 @@ mod tests {
             for (ours, theirs) in said[0].iter().zip(&said[1]) {
                 let apart = ours.hidden.iter().zip(&theirs.hidden).map(|(a, b)| (a - b).abs());
                 let size = ours.hidden.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-                assert!(apart.fold(0.0, f32::max) < 1e-3 * size);
+                assert!(apart.fold(0.0, f32::max) < 1e-3 * size, "{family:?}");
                 let (Verdict::Checked(ours), Verdict::Checked(theirs)) =
                     (&ours.verdict, &theirs.verdict)
                 else {

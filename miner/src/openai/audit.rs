@@ -102,6 +102,8 @@ pub(super) async fn identity(State(surface): State<Surface>) -> Json<Value> {
         }));
     }
     let model = surface.engine.model();
+    let evidence: Vec<&str> =
+        std::iter::once(sample::SAMPLER).chain(Scheme::ALL.map(Scheme::name)).collect();
     Json(json!({
         "model": surface.name(),
         "model_id": &*surface.announced,
@@ -109,7 +111,7 @@ pub(super) async fn identity(State(surface): State<Surface>) -> Json<Value> {
         "engine": engine,
         "kernels": model.kernels(),
         "context": surface.engine.context(),
-        "evidence": [sample::SAMPLER, Scheme::Sketches.name(), Scheme::Toploc.name()],
+        "evidence": evidence,
         "embedding_model_id": surface.embedder.as_ref().map(|embedder| embedder.id()),
     }))
 }
