@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use subnet_rules::star::{Host, HostError, Limits, Program};
 
 /// The rule that ships in Starlark.
-const LEDGER: &str = include_str!("../rules/ledger/rule.star");
+const LEDGER: &str = include_str!("../src/rules/ledger/rule.star");
 /// Starts of which the median and the slowest are printed.
 const STARTS: usize = 41;
 /// What a runaway may take.

@@ -1,23 +1,23 @@
 //! The arena: a rule against a cast of cheats, for hundreds of epochs, before it costs money.
 //!
 //! ```text
-//! every epoch, every validator:  beacon -> Examiner::draw -> World::measure -> Examiner::take
+//! every epoch, every validator:  draw -> execute: World::reply -> bytes -> Rule::measure -> judge
 //! at its end:                    Examiner::settle -> weights -> Yuma -> incentive
 //! after the last:                who earned what, bounds, laws
 //! ```
 //!
-//! Rule, judge, book, weights, Yuma and emission are the production code. Only the miners are played,
-//! by a [`World`]: it turns what a kind of actor would send into what a validator would measure.
-//! Nothing in it sets a verdict, a rate or a score.
+//! The order of phases, measure, judge, book, weights, Yuma and emission are the production code. Only
+//! the miners are played, by a [`World`]: it sends bytes, as miners behind sockets do. Nothing in it sets
+//! a measurement, a verdict, a rate or a score.
 
-mod cast;
+pub(crate) mod cast;
 mod compose;
 mod laws;
 mod report;
-mod season;
+pub(crate) mod seals;
+pub(crate) mod season;
 mod subnet;
 mod sweep;
-pub mod worlds;
 
 pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use compose::{Part, compose};

@@ -8,16 +8,15 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chain_metadata::Hotkey;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::arena::worlds::texts::Actor;
 use crate::arena::{self, Cast, Hyperparameters, Kind, Point, Settings, Sweep, Venues};
 use crate::audit;
 use crate::manifest::{Manifest, RuleName};
 use crate::native::{self, NativeError, Rehearsal};
 use crate::package::{self, Package, PackageError};
+use crate::star::texts::Actor;
 use crate::star::{self, HostError, Mistake, Program, StarError};
 
 /// Write rules, check them, attack them.
@@ -351,7 +350,7 @@ fn explain(log: &Path, program: &Program, out: &mut impl Write) -> anyhow::Resul
             writeln!(out, "class {class}")?;
         }
         for (validator, (epoch, settlement)) in &replayed.latest {
-            show::settlement(&Hotkey::from_bytes(*validator), *epoch, settlement, out)?;
+            show::settlement(validator, *epoch, settlement, out)?;
         }
     }
     Ok(Outcome::Done)

@@ -28,6 +28,11 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// `BLAKE2b`-256 of the bytes alone, without a label: what other programs compute of them too.
+    pub fn plain(bytes: &[u8]) -> Self {
+        Self(Blake2b::<U32>::digest(bytes).into())
+    }
+
     /// The first six bytes in hexadecimal: enough for people to tell two apart.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])

@@ -1,14 +1,13 @@
-//! The evidence log: what was drawn and measured, as a hash chain; and its replay.
+//! The evidence log: what was drawn and measured, as a hash chain.
 //!
 //! One JSON object a line. The first names the rule; every other one carries the digest of the line
 //! before it, so that no line can be dropped, moved or changed. The log holds **measurements**, never
-//! conclusions except the weights at an epoch's end: [`replay`] draws, judges and settles again, and
-//! says whether the same weights follow. Re-measuring is another thing: it needs the model and a
-//! tolerance.
+//! conclusions except the weights at an epoch's end: a [replay](crate::replay) draws, judges and settles
+//! again, and says whether the same weights follow. Re-measuring is another thing: it needs the model
+//! and a tolerance.
 
 mod sections;
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use chain_metadata::{Hotkey, Uid, Weights};
@@ -17,11 +16,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
 use crate::manifest::Manifest;
 use crate::package::Package;
-use crate::prf::Beacon;
 use crate::rule::{Draw, Measured, Rule, Subject};
+use crate::secret::Ticket;
 
 pub use sections::{Section, Sections, composed_head, open_composed};
 
@@ -50,7 +48,7 @@ pub enum Body<P, S, M> {
     /// Where a validator begins that has a book already: it was started again.
     Resumed {
         /// Which validator.
-        validator: [u8; 32],
+        validator: Hotkey,
         /// Its standings.
         book: Box<Book>,
         /// The rule's state, as JSON.
@@ -58,10 +56,12 @@ pub enum Body<P, S, M> {
     },
     /// A task and what was measured of its answers.
     Round {
-        /// Where the task came from.
-        beacon: Beacon,
+        /// What the round's tasks were drawn from.
+        ticket: Box<Ticket>,
         /// Whom it was for.
         subject: Subject,
+        /// Which of its round.
+        counter: u64,
         /// The task.
         draw: Draw<P, S>,
         /// The measurements.
@@ -69,8 +69,8 @@ pub enum Body<P, S, M> {
     },
     /// The end of an epoch.
     Settled {
-        /// Whose weights: public key of the validator's hotkey.
-        validator: [u8; 32],
+        /// Whose weights.
+        validator: Hotkey,
         /// Which epoch.
         epoch: u64,
         /// The miners and their slots then.
@@ -107,6 +107,14 @@ mod as_toml {
 /// A line of the log of rule `R`.
 pub type BodyOf<R> = Body<<R as Rule>::Public, <R as Rule>::Secret, <R as Rule>::Measurement>;
 
+impl<P, S, M> Body<P, S, M> {
+    /// The line that a log of `rule` begins with.
+    pub fn opened<R: Rule>(rule: &R) -> Self {
+        let manifest = Box::new(rule.manifest().clone());
+        Self::Opened { manifest, source: rule.source().map(str::to_owned) }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Line<B> {
     before: Digest,
@@ -122,17 +130,34 @@ pub struct Recorder<W> {
 
 impl<W: Write> Recorder<W> {
     /// Begins a log of `rule`.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub fn open<R: Rule>(rule: &R, to: W) -> io::Result<Self> {
-        let mut recorder = Self { to, head: Digest([0; 32]) };
-        let (manifest, source) = (Box::new(rule.manifest().clone()), rule.source());
-        let source = source.map(str::to_owned);
-        recorder.append::<R>(&Body::Opened { manifest, source })?;
+        let mut recorder = Self::new(to);
+        recorder.append::<R>(&Body::opened(rule))?;
         Ok(recorder)
     }
 
+    /// A log that has no line yet.
+    pub fn new(to: W) -> Self {
+        Self { to, head: Digest([0; 32]) }
+    }
+
     /// Adds a line.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub fn append<R: Rule>(&mut self, body: &BodyOf<R>) -> io::Result<()> {
-        let line = serde_json::to_string(&Line { before: self.head, body })?;
+        self.append_text(&serde_json::to_string(body)?)
+    }
+
+    /// Adds a line whose body is written already.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn append_text(&mut self, body: &str) -> io::Result<()> {
+        let line = format!(r#"{{"before":"{}","body":{body}}}"#, self.head);
         self.head = digest_of(line.as_bytes());
         self.to.write_all(line.as_bytes())?;
         self.to.write_all(b"\n")
@@ -156,38 +181,10 @@ fn digest_of(line: &[u8]) -> Digest {
     Digest::of("ganglion/log/1", &[line])
 }
 
-/// What a replay went through.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Replayed {
-    /// Rounds judged again.
-    pub rounds: u64,
-    /// Epochs settled again, all to the weights in the log.
-    pub settled: u64,
-    /// Digest of the last line.
-    pub head: Digest,
-    /// Each validator's latest settlement.
-    pub latest: BTreeMap<[u8; 32], (u64, Settlement)>,
-}
-
-/// The rule that a log begins with: what to build it of, before [`replay`].
-pub fn package_of(log: impl BufRead) -> Result<Package, ReplayError> {
-    let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
-    let first = lines.next::<Body<IgnoredAny, IgnoredAny, IgnoredAny>>()?;
-    if let Some(Body::Opened { .. }) = first {
-        // Nothing of a line is used before the next one vouches for it.
-        lines.next::<IgnoredAny>()?;
-    }
-    match first {
-        Some(Body::Opened { manifest, source }) => Ok(Package { manifest: *manifest, source }),
-        Some(Body::Composed { manifest }) => Ok(Package { manifest: *manifest, source: None }),
-        _ => Err(ReplayError::NotOpened { line: 1 }),
-    }
-}
-
-/// Why a log does not replay; nothing after the named line was looked at.
+/// Why a log does not read; nothing after the named line was looked at.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReplayError {
+pub enum LogError {
     /// The file could not be read.
     #[error("line {line} cannot be read")]
     Read {
@@ -232,206 +229,69 @@ pub enum ReplayError {
         /// Which.
         line: u64,
     },
-    /// A validator resumes after it has said something.
-    #[error("line {line}: the validator resumes in the middle of its own log")]
-    Resumed {
-        /// Number of the line.
-        line: u64,
-    },
-    /// A composed rule's log without that of one of its classes, or with another in its place.
-    #[error("the log of class `{class}` by rule `{rule}` is missing where it should begin")]
-    Class {
-        /// The class.
-        class: String,
-        /// Its rule.
-        rule: String,
-    },
-    /// A composed rule's log with more than its classes.
-    #[error("after the last class's log there is another one")]
-    Surplus,
-    /// A log of another rule.
-    #[error("the log is of rule {logged}, not of {given}")]
-    OtherRule {
-        /// The rule in the log.
-        logged: Digest,
-        /// The rule given.
-        given: Digest,
-    },
-    /// The beacon draws another task.
-    #[error("line {line}: the beacon draws another task than the logged one")]
-    OtherDraw {
-        /// Which.
-        line: u64,
-    },
-    /// It cannot be judged.
-    #[error("line {line} cannot be judged")]
-    Judge {
-        /// Which.
-        line: u64,
-        /// Why.
-        source: ExamineError,
-    },
-    /// It does not settle.
-    #[error("line {line} does not settle: {source}")]
-    Settle {
-        /// Which.
-        line: u64,
-        /// Why.
-        source: scoring::weigh::WeighError,
-    },
-    /// Other weights follow.
-    #[error("line {line}: epoch {epoch} settles to other weights than the logged ones")]
-    OtherWeights {
-        /// Which.
-        line: u64,
-        /// Which epoch.
-        epoch: u64,
-    },
 }
 
-/// Draws, judges and settles a log again.
-pub fn replay<R: Rule>(rule: &R, log: impl BufRead) -> Result<Replayed, ReplayError>
-where
-    R::Public: PartialEq,
-    R::Secret: PartialEq,
-{
-    let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
-    match lines.next::<BodyOf<R>>()? {
-        Some(Body::Opened { manifest, source }) => {
-            let logged = Package { manifest: *manifest, source }.digest();
-            let given = rule.digest();
-            if logged != given {
-                return Err(ReplayError::OtherRule { logged, given });
-            }
-        }
-        _ => return Err(ReplayError::NotOpened { line: 1 }),
+/// The rule that a log begins with: what to build it of, before it is replayed.
+pub fn package_of(log: impl BufRead) -> Result<Package, LogError> {
+    let mut lines = Lines::new(log);
+    let first = lines.next::<Body<IgnoredAny, IgnoredAny, IgnoredAny>>()?;
+    if let Some(Body::Opened { .. }) = first {
+        // Nothing of a line is used before the next one vouches for it.
+        lines.next::<IgnoredAny>()?;
     }
-    let (examiners, blocks, latest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut again = Again { rule, examiners, blocks, rounds: 0, settled: 0, latest };
-    while let Some(body) = lines.next::<BodyOf<R>>()? {
-        again.line(lines.number, body)?;
+    match first {
+        Some(Body::Opened { manifest, source }) => Ok(Package { manifest: *manifest, source }),
+        Some(Body::Composed { manifest }) => Ok(Package { manifest: *manifest, source: None }),
+        _ => Err(LogError::NotOpened { line: 1 }),
     }
-    let Again { rounds, settled, latest, .. } = again;
-    Ok(Replayed { rounds, settled, head: lines.head, latest })
 }
 
-/// Reads lines and checks their chain.
 /// The lines of a log after the one that names its rule, in order, as long as they form a chain.
-pub fn bodies<R: Rule>(log: impl BufRead) -> impl Iterator<Item = Result<BodyOf<R>, ReplayError>> {
-    let mut lines = Lines { log, number: 0, head: Digest([0; 32]) };
+pub fn bodies<R: Rule>(log: impl BufRead) -> impl Iterator<Item = Result<BodyOf<R>, LogError>> {
+    let mut lines = Lines::new(log);
     std::iter::from_fn(move || lines.next::<BodyOf<R>>().transpose()).skip(1)
 }
 
-struct Lines<L> {
+/// Reads lines and checks their chain.
+#[derive(Debug)]
+pub(crate) struct Lines<L> {
     log: L,
-    number: u64,
-    head: Digest,
+    /// Of the latest line, from 1.
+    pub(crate) number: u64,
+    /// Its digest.
+    pub(crate) head: Digest,
 }
 
 impl<L: BufRead> Lines<L> {
-    fn next<B: DeserializeOwned>(&mut self) -> Result<Option<B>, ReplayError> {
+    pub(crate) const fn new(log: L) -> Self {
+        Self { log, number: 0, head: Digest([0; 32]) }
+    }
+
+    pub(crate) fn next<B: DeserializeOwned>(&mut self) -> Result<Option<B>, LogError> {
         let line = self.number + 1;
         let mut bytes = Vec::new();
         let mut limited = io::Read::take(&mut self.log, LINE_MAX as u64);
         limited
             .read_until(b'\n', &mut bytes)
-            .map_err(|source| ReplayError::Read { line, source })?;
+            .map_err(|source| LogError::Read { line, source })?;
         if bytes.is_empty() {
             return Ok(None);
         }
         if bytes.pop() != Some(b'\n') {
             let full = bytes.len() + 1 == LINE_MAX;
             return Err(if full {
-                ReplayError::TooLong { line }
+                LogError::TooLong { line }
             } else {
-                ReplayError::Truncated { line }
+                LogError::Truncated { line }
             });
         }
         let read: Line<B> = serde_json::from_slice(&bytes)
-            .map_err(|source| ReplayError::Malformed { line, source })?;
+            .map_err(|source| LogError::Malformed { line, source })?;
         if read.before != self.head {
-            return Err(ReplayError::Broken { line, expected: read.before, found: self.head });
+            return Err(LogError::Broken { line, expected: read.before, found: self.head });
         }
         self.number = line;
         self.head = digest_of(&bytes);
         Ok(Some(read.body))
     }
 }
-
-/// One examiner for each validator in the log.
-struct Again<'r, R: Rule> {
-    rule: &'r R,
-    examiners: BTreeMap<[u8; 32], Examiner<'r, R>>,
-    /// The block of each validator's round under way.
-    blocks: BTreeMap<[u8; 32], [u8; 32]>,
-    rounds: u64,
-    settled: u64,
-    latest: BTreeMap<[u8; 32], (u64, Settlement)>,
-}
-
-impl<'r, R: Rule> Again<'r, R>
-where
-    R::Public: PartialEq,
-    R::Secret: PartialEq,
-{
-    fn line(&mut self, line: u64, body: BodyOf<R>) -> Result<(), ReplayError> {
-        match body {
-            Body::Opened { .. } | Body::Composed { .. } => Err(ReplayError::NotOpened { line }),
-            Body::Resumed { validator, book, state } => {
-                let state = serde_json::from_value(state)
-                    .map_err(|source| ReplayError::Malformed { line, source })?;
-                let resumed = Examiner::resumed(self.rule, *book, state);
-                match self.examiners.insert(validator, resumed) {
-                    // Whoever has said something already has a book.
-                    Some(_) => Err(ReplayError::Resumed { line }),
-                    None => Ok(()),
-                }
-            }
-            Body::Round { beacon, subject, draw, measured } => {
-                self.round(line, &beacon, &subject, &draw, &measured)
-            }
-            Body::Settled { validator, epoch, miners, burn_uid, weights } => {
-                let examiner = self.examiner(validator);
-                examiner.close();
-                let settled = examiner
-                    .settle(epoch, &miners, burn_uid)
-                    .map_err(|source| ReplayError::Settle { line, source })?;
-                self.settled += 1;
-                let same = settled.weights == weights;
-                self.latest.insert(validator, (epoch, settled));
-                if same { Ok(()) } else { Err(ReplayError::OtherWeights { line, epoch }) }
-            }
-        }
-    }
-
-    fn round(
-        &mut self,
-        line: u64,
-        beacon: &Beacon,
-        subject: &Subject,
-        draw: &DrawOf<R>,
-        measured: &[MeasuredOf<R>],
-    ) -> Result<(), ReplayError> {
-        // Tasks of one block are of one round, in which nothing is learned yet.
-        let closed = self.blocks.insert(beacon.validator, beacon.block_hash);
-        let examiner = self.examiner(beacon.validator);
-        if closed.is_some_and(|before| before != beacon.block_hash) {
-            examiner.close();
-        }
-        if examiner.draw(beacon, subject) != *draw {
-            return Err(ReplayError::OtherDraw { line });
-        }
-        let taken = examiner.take(beacon.epoch, draw, measured);
-        taken.map_err(|source| ReplayError::Judge { line, source })?;
-        self.rounds += 1;
-        Ok(())
-    }
-
-    fn examiner(&mut self, validator: [u8; 32]) -> &mut Examiner<'r, R> {
-        let rule = self.rule;
-        self.examiners.entry(validator).or_insert_with(|| Examiner::new(rule))
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -20,6 +20,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use scoring::book::{Tracks, TracksError};
 use scoring::pay::{Shape, ShapeError};
@@ -28,6 +29,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::exchange::{Exchange, Whom};
+use crate::tools::Need;
 
 /// Longest `rule.toml` in bytes: a hundred times what the shipped ones need.
 pub const MANIFEST_MAX: usize = 256 * 1024;
@@ -120,13 +123,81 @@ pub struct Bound {
     pub at_most: Option<f64>,
 }
 
-/// What a validator spends on a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How miners are examined; all of it is the rule's, so that every validator does the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Examine {
     /// Miners examined in a round, where each has a task of its own: the new and the unsure
-    /// [first](crate::panel::choose).
-    pub panel: usize,
+    /// [first](crate::panel::choose). Where not declared, everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panel: Option<usize>,
+    /// Tasks of a round: for each of the panel, where each has its own. One where not declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<u32>,
+    /// Time for each message of an exchange, ms. [`DEADLINE_MS`] where not declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Blocks from one round to the next. [`EVERY`] where not declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// How a task travels, where the rule is in Starlark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
+    /// Whom a draw is for, where the rule is in Starlark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whom: Option<Whom>,
+}
+
+/// Time for a message where a rule declares none, ms: a long answer of a slow engine.
+pub const DEADLINE_MS: u64 = 30_000;
+/// Blocks between rounds where a rule declares none: two minutes on the real chain.
+pub const EVERY: u64 = 10;
+/// Longest time for a message, ms: what a miner's server allows its handlers.
+const LONGEST_DEADLINE_MS: u64 = 120_000;
+/// Most tasks of a round for one miner.
+const DRAWS_MAX: u32 = 256;
+
+impl Examine {
+    /// Tasks of a round, or for each of its panel.
+    pub fn draws(&self) -> u32 {
+        self.draws.unwrap_or(1)
+    }
+
+    /// Time for each message.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms.unwrap_or(DEADLINE_MS))
+    }
+
+    /// Blocks from one round to the next.
+    pub fn every(&self) -> u64 {
+        self.every.unwrap_or(EVERY)
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self, code: &Code) -> Result<(), ManifestError> {
+        let within = |name: &str, value: Option<u64>, most: u64| match value {
+            Some(value) if !(1..=most).contains(&value) => Err(ManifestError::Whole {
+                path: format!("examine.{name}"),
+                value,
+                most,
+            }),
+            _ => Ok(()),
+        };
+        within("panel", self.panel.map(|panel| panel as u64), u64::from(u16::MAX))?;
+        within("draws", self.draws.map(u64::from), u64::from(DRAWS_MAX))?;
+        within("deadline_ms", self.deadline_ms, LONGEST_DEADLINE_MS)?;
+        within("every", self.every, 1_000_000)?;
+        if (self.exchange.is_some() || self.whom.is_some()) && *code != Code::Starlark {
+            return Err(ManifestError::NotDeclared);
+        }
+        let asked = matches!(self.exchange, None | Some(Exchange::Once | Exchange::Sealed));
+        let whom = matches!(self.whom, None | Some(Whom::Each | Whom::Shared));
+        if asked && whom { Ok(()) } else { Err(ManifestError::Unasked) }
+    }
 }
 
 /// The declared part of a rule.
@@ -144,9 +215,12 @@ pub struct Manifest {
     pub tracks: Tracks,
     /// How it is paid.
     pub pay: Pay,
-    /// What examining costs; where not declared, everybody is examined in each round.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub examine: Option<Examine>,
+    /// How miners are examined.
+    #[serde(default, skip_serializing_if = "Examine::is_default")]
+    pub examine: Examine,
+    /// What a validator needs to measure by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
     /// What the arena holds it to.
     #[serde(default)]
     pub bounds: Vec<Bound>,
@@ -184,6 +258,24 @@ pub enum ManifestError {
         /// What would be valid.
         wanted: &'static str,
     },
+    /// A whole number out of range.
+    #[error("rule.toml: `{path}` is {value}; a number within 1..={most} is wanted")]
+    Whole {
+        /// Where.
+        path: String,
+        /// What was given.
+        value: u64,
+        /// The most.
+        most: u64,
+    },
+    /// Exchange or subject of a rule whose code decides them.
+    #[error("rule.toml: [examine]: `exchange` and `whom` are for rules in Starlark")]
+    NotDeclared,
+    /// An exchange or a subject that rules in Starlark do not have.
+    #[error(
+        "rule.toml: [examine]: `exchange` is \"once\" or \"commit-open\", `whom` is \"each\" or \"shared\""
+    )]
+    Unasked,
     /// A bound on nothing, or on two things.
     #[error("rule.toml: bounds[{index}]: either `actor` or `figure` is wanted")]
     BoundOf {
@@ -217,10 +309,7 @@ impl Manifest {
         self.pay.shape.check()?;
         self.composition()?;
         share("pay.burn.always", self.pay.burn.always)?;
-        if self.examine.is_some_and(|examine| examine.panel == 0) {
-            let (path, wanted) = ("examine.panel".to_owned(), "at least 1");
-            return Err(ManifestError::Number { path, value: 0.0, wanted });
-        }
+        self.examine.check(&self.code)?;
         for (index, bound) in self.bounds.iter().enumerate() {
             if bound.actor.is_some() == bound.figure.is_some() {
                 return Err(ManifestError::BoundOf { index });
@@ -342,7 +431,7 @@ mod tests {
         let with = |panel: &str| Manifest::parse(&format!("{PLAIN}\n[examine]\npanel = {panel}\n"));
         assert_ne!(with("8").unwrap().digest(), plain.digest());
         assert!(
-            matches!(with("0"), Err(ManifestError::Number { path, .. }) if path == "examine.panel")
+            matches!(with("0"), Err(ManifestError::Whole { path, .. }) if path == "examine.panel")
         );
     }
 

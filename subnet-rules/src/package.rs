@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::{Code, MANIFEST_MAX, Manifest, ManifestError, RuleName};
+use crate::native::Native;
+use crate::rules::SHIPPED;
 
 /// The manifest in a rule's folder.
 pub const MANIFEST: &str = "rule.toml";
@@ -22,30 +24,14 @@ const CASES: &str = "cases.json";
 /// Longest `rule.star` in bytes: some ten thousand lines.
 pub const SOURCE_MAX: usize = 512 * 1024;
 
-/// A rule that ships in this program: its name and its files.
-struct Shipped {
-    name: &'static str,
-    files: &'static [(&'static str, &'static str)],
+/// A rule that ships in this program: its name, its files, and its code where it is written in Rust.
+#[derive(Debug)]
+pub(crate) struct Shipped {
+    pub(crate) name: &'static str,
+    pub(crate) files: &'static [(&'static str, &'static str)],
+    /// One or none.
+    pub(crate) native: &'static [Native],
 }
-
-macro_rules! shipped {
-    ($name:literal: $($file:literal),+) => {
-        Shipped {
-            name: $name,
-            files: &[$(($file, include_str!(concat!("../rules/", $name, "/", $file)))),+],
-        }
-    };
-}
-
-/// All of them.
-const SHIPPED: &[Shipped] = &[
-    shipped!("forge": "rule.toml", "cases.json", "README.md"),
-    shipped!("ledger": "rule.toml", "rule.star", "cast.star", "cases.json", "README.md"),
-    shipped!("quota": "rule.toml", "README.md"),
-    shipped!("serve": "rule.toml", "README.md"),
-    shipped!("topic": "rule.toml", "cases.json", "README.md"),
-    shipped!("tune": "rule.toml", "cases.json", "README.md"),
-];
 
 impl Shipped {
     fn find(name: &str) -> Result<&'static Self, PackageError> {

@@ -1,11 +1,7 @@
-//! The only randomness a rule has: `BLAKE2b` in counter mode, keyed by the beacon.
-//!
-//! Everyone who knows the block hash and the two hotkeys can draw the same task again; nobody knows
-//! it before that block exists.
+//! The only randomness a rule has: `BLAKE2b` in counter mode, keyed by a task's [key](crate::secret).
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest as _};
-use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
@@ -127,84 +123,9 @@ impl Prf {
     }
 }
 
-/// Where a task's randomness comes from: public, fixed by the chain after the miners committed, and
-/// different for every pair of validator and miner, so that no answer serves twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beacon {
-    /// Hash of a finalized block later than the miners' commitments.
-    pub block_hash: [u8; 32],
-    /// The subnet.
-    pub netuid: u16,
-    /// The rule in force.
-    pub rule: Digest,
-    /// Index of the subnet's epoch.
-    pub epoch: u64,
-    /// Who asks: public key of the validator's hotkey.
-    pub validator: [u8; 32],
-    /// Who is asked: public key of the miner's hotkey (zeros where all miners share one task).
-    pub miner: [u8; 32],
-    /// Distinguishes the tasks of one epoch.
-    pub counter: u64,
-}
-
-impl Beacon {
-    /// The same for every validator: of a task that needs to be kept from nobody.
-    #[must_use]
-    pub fn common(self) -> Self {
-        Self { validator: [0; 32], ..self }
-    }
-
-    /// The stream this beacon keys.
-    pub fn prf(&self) -> Prf {
-        let key = Digest::of(
-            "ganglion/beacon/1",
-            &[
-                &self.block_hash,
-                &self.netuid.to_le_bytes(),
-                &self.rule.0,
-                &self.epoch.to_le_bytes(),
-                &self.validator,
-                &self.miner,
-                &self.counter.to_le_bytes(),
-            ],
-        );
-        Prf::new(key.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn beacon() -> Beacon {
-        Beacon {
-            block_hash: [1; 32],
-            netuid: 2,
-            rule: Digest([3; 32]),
-            epoch: 4,
-            validator: [5; 32],
-            miner: [6; 32],
-            counter: 7,
-        }
-    }
-
-    #[test]
-    fn every_field_of_the_beacon_changes_the_stream() {
-        let same = beacon();
-        let changed = [
-            Beacon { block_hash: [9; 32], ..same },
-            Beacon { netuid: 9, ..same },
-            Beacon { rule: Digest([9; 32]), ..same },
-            Beacon { epoch: 9, ..same },
-            Beacon { validator: [9; 32], ..same },
-            Beacon { miner: [9; 32], ..same },
-            Beacon { counter: 9, ..same },
-        ];
-        for other in changed {
-            assert_ne!(same.prf().next_u64(), other.prf().next_u64(), "{other:?}");
-        }
-        assert_eq!(same.prf(), beacon().prf());
-    }
 
     #[test]
     fn below_is_uniform_within_four_sigma() {

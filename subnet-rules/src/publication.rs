@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 /// First word of the commitment's first field.
-const MARK: &str = "ganglion-rule/1";
+pub const MARK: &str = "ganglion-rule/1";
 /// Longest location, bytes: a field of a commitment.
 pub const LOCATION_MAX: usize = 128;
 
@@ -60,12 +60,13 @@ impl Publication {
         [format!("{MARK} {}", self.digest).into_bytes(), self.location.clone().into_bytes()]
     }
 
-    /// Reads a commitment's fields; `None` where they publish no rule.
+    /// Reads a commitment's fields; `None` where they publish no rule. What else they hold is others'.
     pub fn from_fields(fields: &[Vec<u8>]) -> Option<Self> {
-        let [first, location] = fields else { return None };
-        let (mark, digest) = std::str::from_utf8(first).ok()?.split_once(' ')?;
-        let digest = (mark == MARK).then(|| digest.parse().ok())??;
-        Self::new(digest, std::str::from_utf8(location).ok()?).ok()
+        fields.windows(2).find_map(|pair| {
+            let (mark, digest) = std::str::from_utf8(&pair[0]).ok()?.split_once(' ')?;
+            let digest = (mark == MARK).then(|| digest.parse().ok())??;
+            Self::new(digest, std::str::from_utf8(&pair[1]).ok()?).ok()
+        })
     }
 }
 
@@ -117,7 +118,6 @@ mod tests {
     fn other_commitments_are_no_publication() {
         let good = Publication::new(Digest([7; 32]), "/srv/rules").unwrap().fields().to_vec();
         let mut cases = vec![vec![], vec![b"namespace:name:hash".to_vec()], good[..1].to_vec()];
-        cases.push([good.clone(), vec![b"more".to_vec()]].concat());
         cases.push(vec![b"ganglion-rule/2 00".to_vec(), good[1].clone()]);
         cases.push(vec![good[0].clone(), b"a b".to_vec()]);
         cases.push(vec![good[0].clone(), vec![0xff]]);

@@ -1,25 +1,33 @@
-//! The five verbs of a rule.
+//! The verbs of a rule.
 //!
 //! | verb | who | what |
 //! |---|---|---|
-//! | [`draw`](Rule::draw) | validator | a fresh task from the beacon, and the secret to judge it by |
-//! | answer | miner | not here: miners do not link the judge |
+//! | [`draw`](Rule::draw) | validator | a fresh task, and the secret to judge it by |
+//! | answer | miner | a [worker](crate::work): miners do not link the judge |
+//! | [`measure`](Rule::measure) | validator | from the bytes that came to numbers |
 //! | [`judge`](Rule::judge) | validator | measurements to typed evidence |
 //! | [`learn`](Rule::learn) | validator | the rule's own state, for collective rules |
 //! | pay | declared | [`Manifest`]: tracks, shape, burn |
 //!
-//! All of it is pure: no network, no clock, no file, and no randomness but the [`Prf`]. Every input
-//! and output is serialisable, so that a rule can run in a child process and a log of measurements
-//! can be judged again, to the bit, on another machine.
+//! All of it is pure but for the tools that [`measure`](Rule::measure) is handed: no network, no clock,
+//! no file, and no randomness but the task's. Every input and output is serialisable, so that a rule
+//! can run in a child process and a log of measurements can be judged again, to the bit, on another
+//! machine.
+
+use std::future::Future;
 
 use chain_metadata::Hotkey;
 use scoring::evidence::Evidence;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::digest::Digest;
+use crate::exchange::{Exchange, Exchanged, Fault, Message, Whom};
 use crate::manifest::Manifest;
 use crate::prf::Prf;
+use crate::secret::TaskKey;
+use crate::tools::{ToolError, Tools};
 
 /// Whom a task is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +48,14 @@ impl Subject {
         match self {
             Self::Miner(one) => one == hotkey,
             Self::Shared(all) | Self::Committed(all) => all.contains(hotkey),
+        }
+    }
+
+    /// All whom the task is for.
+    pub fn miners(&self) -> &[Hotkey] {
+        match self {
+            Self::Miner(one) => std::slice::from_ref(one),
+            Self::Shared(all) | Self::Committed(all) => all,
         }
     }
 }
@@ -90,16 +106,47 @@ pub enum JudgeError {
     Rule(String),
 }
 
-/// A rule: pure, deterministic, versioned.
-pub trait Rule {
+/// A draw of the rule `R`.
+pub type DrawOf<R> = Draw<<R as Rule>::Public, <R as Rule>::Secret>;
+/// A measurement for the rule `R`.
+pub type MeasuredOf<R> = Measured<<R as Rule>::Measurement>;
+
+/// A task as one miner has it.
+pub struct Asked<'a, R: Rule + ?Sized> {
+    /// What was drawn.
+    pub draw: &'a DrawOf<R>,
+    /// Who is asked.
+    pub miner: Hotkey,
+    /// The task's id for that miner.
+    pub task: Digest,
+    /// What chooses places to open and what they are checked by.
+    pub key: TaskKey,
+}
+
+impl<R: Rule + ?Sized> Clone for Asked<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Rule + ?Sized> std::fmt::Debug for Asked<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Asked({} of {})", self.task.short(), self.miner)
+    }
+}
+
+impl<R: Rule + ?Sized> Copy for Asked<'_, R> {}
+
+/// A rule: deterministic, versioned.
+pub trait Rule: Send + Sync + 'static {
     /// What a miner gets to see.
-    type Public: Serialize + DeserializeOwned;
+    type Public: Serialize + DeserializeOwned + PartialEq + Send + Sync;
     /// What a task is judged by.
-    type Secret: Serialize + DeserializeOwned;
+    type Secret: Serialize + DeserializeOwned + PartialEq + Send + Sync;
     /// What a validator measures of an answer.
-    type Measurement: Serialize + DeserializeOwned;
+    type Measurement: Serialize + DeserializeOwned + Send + Sync;
     /// What the rule remembers between epochs; `()` where nothing.
-    type State: Serialize + DeserializeOwned + Clone + Default;
+    type State: Serialize + DeserializeOwned + Clone + Default + Send + Sync;
 
     /// The declared part: name, tracks, pay, bounds.
     fn manifest(&self) -> &Manifest;
@@ -114,19 +161,57 @@ pub trait Rule {
         None
     }
 
+    /// How a task travels.
+    fn exchange(&self) -> Exchange {
+        Exchange::Once
+    }
+
+    /// Whom a draw is for.
+    fn whom(&self) -> Whom {
+        Whom::Each
+    }
+
     /// A fresh task.
-    fn draw(
+    fn draw(&self, prf: &mut Prf, subject: &Subject, state: &Self::State) -> DrawOf<Self>;
+
+    /// What a miner is sent of a draw.
+    ///
+    /// # Errors
+    /// The rule's own fault: nobody is asked.
+    fn ask(&self, draw: &DrawOf<Self>) -> Result<Value, String> {
+        serde_json::to_value(&draw.public).map_err(|error| error.to_string())
+    }
+
+    /// What a miner must open of what it has committed to, where the rule chooses
+    /// ([`Exchange::Staged`]).
+    ///
+    /// # Errors
+    /// The commitment is none.
+    fn challenge(&self, _asked: &Asked<'_, Self>, _commit: &Message) -> Result<Value, Fault> {
+        Ok(Value::Null)
+    }
+
+    /// Commitments that are run beside each miner's latest ([`Exchange::Artefact`]).
+    fn wanted(&self, _state: &Self::State) -> Vec<Digest> {
+        Vec::new()
+    }
+
+    /// From what came of a task to numbers: the one place where a miner's bytes are read.
+    ///
+    /// # Errors
+    /// A tool failed: nothing is said of the miner.
+    fn measure(
         &self,
-        prf: &mut Prf,
-        subject: &Subject,
-        state: &Self::State,
-    ) -> Draw<Self::Public, Self::Secret>;
+        asked: Asked<'_, Self>,
+        came: &Exchanged,
+        tools: &Tools<'_>,
+    ) -> impl Future<Output = Result<Self::Measurement, ToolError>> + Send;
 
     /// Evidence from what was measured; the same on every machine.
     fn judge(
         &self,
-        draw: &Draw<Self::Public, Self::Secret>,
-        measured: &[Measured<Self::Measurement>],
+        draw: &DrawOf<Self>,
+        measured: &[MeasuredOf<Self>],
         state: &Self::State,
     ) -> Result<Vec<Finding>, JudgeError>;
 
@@ -134,8 +219,8 @@ pub trait Rule {
     fn learn(
         &self,
         state: Self::State,
-        _draw: &Draw<Self::Public, Self::Secret>,
-        _measured: &[Measured<Self::Measurement>],
+        _draw: &DrawOf<Self>,
+        _measured: &[MeasuredOf<Self>],
     ) -> Self::State {
         state
     }
@@ -145,6 +230,11 @@ pub trait Rule {
     /// has a task of its own, equal answers are no sign of one hand.
     fn clusters(&self, _state: &Self::State) -> Vec<Vec<Hotkey>> {
         Vec::new()
+    }
+
+    /// Why the rule judges nothing any more, if it does not: its own code failed.
+    fn failed(&self, _state: &Self::State) -> Option<String> {
+        None
     }
 
     /// What the rule knows of its own success, from its state: figures that a manifest may bound. A

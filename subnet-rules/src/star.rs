@@ -19,6 +19,7 @@ pub mod host;
 mod process;
 mod protocol;
 mod rule;
+pub mod texts;
 
 pub use process::{Host, HostError, Program};
 pub use protocol::{Limits, Mistake};

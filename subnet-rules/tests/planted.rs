@@ -5,10 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use subnet_rules::arena::worlds::texts::Texts;
+use std::sync::Arc;
+
 use subnet_rules::arena::{Hyperparameters, Report, Settings, rehearse};
 use subnet_rules::manifest::Manifest;
 use subnet_rules::package::{Package, Trials};
+use subnet_rules::exchange::Exchange;
+use subnet_rules::star::texts::Texts;
 use subnet_rules::star::{Limits, Program, Star};
 
 /// A bug: its name, and what is put for what.
@@ -71,9 +74,9 @@ fn season(package: &Package, trials: &Trials) -> Report {
         chain: Hyperparameters::default(),
         panel: None,
     };
-    let rule = Star::start(package, &program, Limits::default()).unwrap();
+    let rule = Arc::new(Star::start(package, &program, Limits::default()).unwrap());
     let cast = trials.cast.as_deref();
-    let world = |seed| Texts::start(&program, cast, &[], seed).unwrap();
+    let world = |seed| Texts::start(&program, cast, &[], Exchange::Once, seed).unwrap();
     rehearse(&rule, world, &settings).unwrap()
 }
 
@@ -102,7 +105,7 @@ fn every_bug_in_the_source_makes_the_arena_fail() {
 #[test]
 fn every_bug_in_the_manifest_makes_the_arena_fail() {
     let (package, trials) = ledger();
-    let text = include_str!("../rules/ledger/rule.toml");
+    let text = include_str!("../src/rules/ledger/rule.toml");
     for (name, right, wrong) in IN_THE_MANIFEST {
         assert!(text.contains(right), "{name}: the manifest has no `{right}`");
         let manifest = Manifest::parse(&text.replacen(right, wrong, 1)).unwrap();

@@ -45,25 +45,17 @@ impl Default for RuleSettings {
     }
 }
 
-/// `[rounds]`: how miners are examined.
+/// `[rounds]`: how miners are examined. What is asked, of whom and how often is the rule's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rounds {
-    /// Blocks from one round to the next.
-    pub every_blocks: u64,
-    /// Miners asked in a round.
-    pub panel: usize,
-    /// Tasks for each of them.
-    pub tasks: usize,
-    /// Milliseconds in which an answer must be complete.
-    pub timeout_ms: u64,
     /// Requests under way at a time.
     pub concurrency: usize,
 }
 
 impl Default for Rounds {
     fn default() -> Self {
-        Self { every_blocks: 10, panel: 64, tasks: 4, timeout_ms: 30_000, concurrency: 64 }
+        Self { concurrency: 256 }
     }
 }
 
@@ -142,27 +134,8 @@ const fn setting(key: &'static str, flag: &'static str, kind: Kind, help: &'stat
     Setting { key, flag, short: None, aliases: &[], env: &[], kind, help }
 }
 
-fn rounds_table() -> [Setting; 5] {
-    [
-        setting(
-            "rounds.every_blocks",
-            "round-every",
-            Kind::Integer,
-            "Blocks from one round to the next",
-        ),
-        Setting {
-            aliases: &["neuron.sample_size"],
-            ..setting("rounds.panel", "panel", Kind::Integer, "Miners asked in a round")
-        },
-        setting("rounds.tasks", "tasks", Kind::Integer, "Tasks for each miner of a round"),
-        setting(
-            "rounds.timeout_ms",
-            "timeout-ms",
-            Kind::Integer,
-            "Milliseconds in which an answer must be complete",
-        ),
-        setting("rounds.concurrency", "concurrency", Kind::Integer, "Requests under way at a time"),
-    ]
+fn rounds_table() -> [Setting; 1] {
+    [setting("rounds.concurrency", "concurrency", Kind::Integer, "Requests under way at a time")]
 }
 
 fn weights_table() -> [Setting; 4] {
@@ -204,7 +177,7 @@ mod tests {
             .collect();
         let resolved =
             neuron::settings::resolve::<Config>(&neuron::Flags::default(), &given, None).unwrap();
-        assert_eq!(resolved.value.rounds.panel, 7);
+        assert_eq!(resolved.value.rounds.concurrency, 7);
         assert!(!resolved.value.weights.enabled);
     }
 }

@@ -3,9 +3,9 @@
 use chain::{ReadError, SubmitError};
 use chain_metadata::{Hotkey, NetUid};
 use neuron::{Exit, Explain, HealthError, IdentityError, LinkError, ModelError};
+use subnet_rules::native::NativeError;
 use subnet_rules::package::PackageError;
 
-use crate::exam::ExamError;
 use crate::store::StoreError;
 
 /// Why a validator did not start, or what went wrong on the way.
@@ -29,10 +29,26 @@ pub enum Error {
     Package(#[from] PackageError),
     /// The rule cannot be used here.
     #[error("miners cannot be asked by this rule")]
-    Rule(#[from] ExamError),
+    Rule(#[from] NativeError),
+    /// The rule is for another model than the one here.
+    #[error("the rule names the model {named}, and this validator has {ours}")]
+    OtherModel {
+        /// What it names.
+        named: String,
+        /// What is loaded here.
+        ours: String,
+    },
     /// This program cannot host rules in Starlark.
     #[error("this program cannot find itself, so it can host no rules")]
     Host(#[source] std::io::Error),
+    /// A composed rule with fewer classes than this mechanism's number.
+    #[error("the rule `{rule}` has no class for mechanism {mechid}")]
+    NoMechanism {
+        /// Its name.
+        rule: String,
+        /// The mechanism.
+        mechid: u8,
+    },
     /// No health endpoint.
     #[error(transparent)]
     Health(#[from] HealthError),
@@ -73,6 +89,7 @@ impl Explain for Error {
             Self::Identity(_)
             | Self::Package(_)
             | Self::Rule(_)
+            | Self::OtherModel { .. }
             | Self::Model(ModelError::Class { .. })
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. })
@@ -97,10 +114,10 @@ impl Explain for Error {
             Self::Package(_) => {
                 "--rule takes the name of a shipped rule (`ganglion rules list`) or a folder".into()
             }
-            Self::Rule(ExamError::OtherModel { named, .. }) => {
+            Self::OtherModel { named, .. } => {
                 format!("--model names the model that the rule is for: {named}")
             }
-            Self::Rule(ExamError::NoModel) => {
+            Self::Rule(NativeError::Unnamed { .. }) => {
                 "`ganglion rules calibrate FOLDER --model MODEL` names one".into()
             }
             Self::Rule(_) => "`ganglion rules check` says more".into(),

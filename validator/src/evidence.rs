@@ -7,8 +7,8 @@ use chain_metadata::Hotkey;
 use scoring::book::Book;
 use scoring::evidence::Evidence;
 use serde::{Deserialize, Serialize};
-use subnet_rules::serve::Fault;
-use subnet_rules::star::Memory;
+use serde_json::Value;
+use subnet_rules::exchange::Fault;
 
 use crate::store::{Store, StoreError, encode};
 
@@ -44,22 +44,14 @@ pub struct Exchange {
     pub findings: Vec<(String, Evidence)>,
 }
 
-impl Exchange {
-    /// One that nothing is scored by, through no fault of the miner.
-    pub(crate) fn not_measured(hotkey: Hotkey, counter: u64, request: String) -> Self {
-        let (outcome, findings) = (Outcome::NotMeasured, Vec::new());
-        Self { hotkey, counter, request, outcome, findings }
-    }
-}
-
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// An answer that could be judged.
     Answered {
-        /// Digest of its token ids, in hex; of its text where the rule judges texts.
-        tokens: String,
+        /// Digest of its bytes, in hex.
+        answer: String,
         /// Microseconds to its last byte, by our clock.
         total_us: u64,
     },
@@ -80,7 +72,7 @@ pub struct Ledgerbook {
     pub book: Book,
     /// What the rule remembers, where it does.
     #[serde(default)]
-    pub memory: Memory,
+    pub memory: Value,
 }
 
 impl Store {

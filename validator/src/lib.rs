@@ -1,7 +1,7 @@
 //! Examine miners, keep evidence, set weights; never silently dead, never a wrong or lost vector.
 //!
 //! ```text
-//! chain head → metagraph → panel → Serve::draw → wire fan_out → measure → Serve::judge
+//! chain head → metagraph → panel → Ticket (VRF) → draw → exchange over sockets → measure → judge
 //!    → Book by hotkey → schedule::decide → weigh → journal (fsync) → set_weights
 //!    → found on chain (hidden ones: revealed) → settled → epoch → what it paid
 //! ```
@@ -12,23 +12,23 @@
 //! answers are not kept, only their digests.
 
 mod adoption;
+mod artefacts;
 mod audit;
-pub mod calibration;
 pub mod cli;
 mod config;
 mod courier;
 mod error;
 mod evidence;
-mod exam;
-mod examine;
 pub mod journal;
 pub mod library;
 pub mod loss;
-mod measure;
 mod record;
+mod reference;
 pub mod remeasure;
+mod round;
 mod run;
 pub mod schedule;
+mod sockets;
 mod status;
 pub mod store;
 pub mod watch;
@@ -39,6 +39,6 @@ pub const HOST: [&str; 2] = ["rules", "host"];
 pub use config::{Config, Rounds, RuleSettings, State, WeightSettings};
 pub use error::Error;
 pub use evidence::{Exchange, Outcome, Round};
-pub use exam::{ExamError, askable, names_model};
+pub use reference::EngineReference;
 pub use run::{Parts, run, run_with};
 pub use status::{MinerStatus, Status};

@@ -251,20 +251,55 @@ impl Source {
             Self::Folder(folder) => return Ok(package::read(&folder.join(file), most)?),
             Self::Web { http, .. } => (http, self.name(file)),
         };
-        let failed = |source| FetchError::Http { url: url.clone(), source };
-        let mut answer = http.get(&url).send().await.map_err(failed)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status { status: answer.status().as_u16(), url });
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            if bytes.len() + chunk.len() > most {
-                return Err(FetchError::TooLong { url, most });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = get(http, &url, most).await?;
         String::from_utf8(bytes).map_err(|_| FetchError::NotText { url })
     }
+}
+
+/// The bytes of one file behind an address, at most so many.
+async fn get(http: &reqwest::Client, url: &str, most: usize) -> Result<Vec<u8>, FetchError> {
+    let failed = |source| FetchError::Http { url: url.to_owned(), source };
+    let mut answer = http.get(url).send().await.map_err(failed)?;
+    if answer.status() != reqwest::StatusCode::OK {
+        return Err(FetchError::Status { status: answer.status().as_u16(), url: url.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        if bytes.len() + chunk.len() > most {
+            return Err(FetchError::TooLong { url: url.to_owned(), most });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// One file from a location of a commitment, under the same guard as a rule's files: what lies there is
+/// held against its digest by whoever asked.
+///
+/// # Errors
+/// It cannot be had.
+pub(crate) async fn file(
+    location: &str,
+    network: Network,
+    most: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let fetching = async {
+        match Source::open(location, network).await? {
+            Source::Web { http, base } => get(&http, &base, most).await,
+            Source::Folder(path) => {
+                let failed = |source| PackageError::Read { path: path.clone(), source };
+                let plain = path.symlink_metadata().map_err(failed)?;
+                if !plain.is_file() {
+                    return Err(PackageError::NotPlain { path }.into());
+                }
+                if plain.len() > most as u64 {
+                    return Err(PackageError::TooLong { path, most }.into());
+                }
+                Ok(std::fs::read(&path).map_err(failed)?)
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, fetching).await.map_err(|_| FetchError::Deadline)?
 }
 
 impl Files {
@@ -351,7 +386,7 @@ mod tests {
     }
 
     fn toml_of_ledger() -> &'static str {
-        include_str!("../../subnet-rules/rules/ledger/rule.toml")
+        include_str!("../../subnet-rules/src/rules/ledger/rule.toml")
     }
 
     #[tokio::test]

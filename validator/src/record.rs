@@ -9,20 +9,10 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use chain_metadata::{Hotkey, Uid, Weights};
-use subnet_rules::log::{Body, BodyOf, Recorder};
-use subnet_rules::serve::Serve;
-use subnet_rules::star::Star;
+use subnet_rules::log::{Body, Recorder};
+use subnet_rules::session::Session;
 
 use crate::audit::LOG;
-use crate::evidence::Ledgerbook;
-use crate::exam::Exam;
-
-/// One exchange, as the log has it.
-#[derive(Debug)]
-pub(crate) enum Line {
-    Serve(Box<BodyOf<Serve>>),
-    Star(Box<BodyOf<Star>>),
-}
 
 /// An epoch's weights, and of whom they were made.
 #[derive(Debug, Clone)]
@@ -35,9 +25,8 @@ pub(crate) struct Paid {
 /// Who writes, and by which rule and book.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scribe<'a> {
-    pub(crate) rule: &'a Exam,
+    pub(crate) session: &'a dyn Session,
     pub(crate) validator: Hotkey,
-    pub(crate) book: &'a Ledgerbook,
 }
 
 /// The log under way.
@@ -60,23 +49,19 @@ impl Record {
         Self { dir, open: None }
     }
 
-    /// The exchanges of a round, which the scribe's book does not hold yet.
-    pub(crate) fn round(&mut self, scribe: Scribe<'_>, epoch: u64, block: u64, lines: &[Line]) {
-        self.write(scribe, epoch, block, |recorder| {
-            lines.iter().try_for_each(|line| match line {
-                Line::Serve(body) => recorder.append::<Serve>(body),
-                Line::Star(body) => recorder.append::<Star>(body),
-            })
-        });
+    /// What was measured in a round, which the scribe's book does not hold yet.
+    pub(crate) fn round(&mut self, scribe: Scribe<'_>, epoch: u64, block: u64, lines: &[String]) {
+        self.write(scribe, epoch, block, lines);
     }
 
     /// What the book is worth at an epoch's end.
     pub(crate) fn settled(&mut self, scribe: Scribe<'_>, epoch: u64, block: u64, paid: Paid) {
         let Paid { miners, burn_uid, weights } = paid;
-        let validator = *scribe.validator.as_bytes();
-        let weights = Some(weights);
-        let body = Body::Settled { validator, epoch, miners, burn_uid, weights };
-        self.write(scribe, epoch, block, |recorder| recorder.append::<Serve>(&body));
+        let (validator, weights) = (scribe.validator, Some(weights));
+        let body = Body::<(), (), ()>::Settled { validator, epoch, miners, burn_uid, weights };
+        // Every part of it can be written as JSON.
+        let line = serde_json::to_string(&body).unwrap_or_default();
+        self.write(scribe, epoch, block, &[line]);
     }
 
     fn write(
@@ -84,10 +69,10 @@ impl Record {
         scribe: Scribe<'_>,
         epoch: u64,
         block: u64,
-        lines: impl FnOnce(&mut Recorder<BufWriter<File>>) -> io::Result<()>,
+        lines: &[String],
     ) {
         let Some(dir) = &self.dir else { return };
-        let digest = scribe.rule.digest().to_string();
+        let digest = scribe.session.digest().to_string();
         let current = self.open.take().filter(|open| open.epoch == epoch && open.rule == digest);
         let open = match current {
             Some(open) => Ok(open),
@@ -98,7 +83,7 @@ impl Record {
             }),
         };
         let written = open.and_then(|mut open| {
-            lines(&mut open.recorder)?;
+            lines.iter().try_for_each(|line| open.recorder.append_text(line))?;
             open.recorder.flush()?;
             Ok(open)
         });
@@ -120,15 +105,8 @@ fn begin(
 ) -> io::Result<Recorder<BufWriter<File>>> {
     std::fs::create_dir_all(dir)?;
     let to = BufWriter::new(File::create_new(dir.join(format!("{epoch}-{block}{LOG}")))?);
-    let mut recorder = match scribe.rule {
-        Exam::Serve(rule) => Recorder::open(&**rule, to)?,
-        Exam::Star(rule) => Recorder::open(&**rule, to)?,
-    };
-    let state = match scribe.rule {
-        Exam::Serve(_) => serde_json::Value::Null,
-        Exam::Star(_) => serde_json::to_value(&scribe.book.memory)?,
-    };
-    let (validator, book) = (*scribe.validator.as_bytes(), Box::new(scribe.book.book.clone()));
-    recorder.append::<Serve>(&Body::Resumed { validator, book, state })?;
+    let mut recorder = Recorder::new(to);
+    let preamble = scribe.session.preamble(scribe.validator)?;
+    preamble.iter().try_for_each(|line| recorder.append_text(line))?;
     Ok(recorder)
 }

@@ -6,12 +6,10 @@
 
 use std::io::BufRead;
 
-use inference::{Engine, EngineError};
 use serde::Serialize;
-use subnet_rules::log::{self, Body, ReplayError};
-use subnet_rules::serve::{Measurement, Secret, Serve, ServeDraw, TokenMeasure};
-
-use crate::measure::{rescore, write};
+use subnet_rules::log::{self, Body, LogError};
+use subnet_rules::serve::{Measurement, Secret, Serve, ServeDraw};
+use subnet_rules::tools::{Reference, TokenMeasure, ToolError};
 
 /// What differs by at most so much agrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +49,7 @@ pub struct Remeasured {
 pub enum RemeasureError {
     /// The log does not read.
     #[error(transparent)]
-    Log(#[from] ReplayError),
+    Log(#[from] LogError),
     /// The log is not of `serve`.
     #[error("the log is of `{rule}`, whose answers no model measures")]
     NotServe {
@@ -68,7 +66,7 @@ pub enum RemeasureError {
     },
     /// The engine failed.
     #[error("the engine failed")]
-    Engine(#[from] EngineError),
+    Engine(#[from] ToolError),
 }
 
 impl Remeasured {
@@ -90,18 +88,18 @@ impl Remeasured {
 /// # Errors
 /// The log is none of `serve` on this model's weights, does not read, or the engine failed.
 pub async fn remeasure<L: BufRead>(
-    engine: &Engine,
+    reference: &dyn Reference,
     open: impl Fn() -> std::io::Result<L>,
     tolerance: Tolerance,
     most: u64,
     mut said: impl FnMut(&Remeasured),
 ) -> Result<Remeasured, RemeasureError> {
-    let unread = |source| ReplayError::Read { line: 1, source };
+    let unread = |source| LogError::Read { line: 1, source };
     let package = log::package_of(open().map_err(unread)?)?;
     let manifest = &package.manifest;
     let not_serve = || RemeasureError::NotServe { rule: manifest.name.to_string() };
     let rule = Serve::new(manifest.clone()).map_err(|_| not_serve())?;
-    let (named, ours) = (rule.params().model.clone(), engine.model_id().to_string());
+    let (named, ours) = (rule.params().model.clone(), reference.model());
     if weights(&named) != weights(&ours) {
         return Err(RemeasureError::OtherModel { named, ours });
     }
@@ -115,13 +113,12 @@ pub async fn remeasure<L: BufRead>(
             }
             sum.answers += 1;
             let ids = &answer.token_ids;
-            match rescore(engine, &draw.public, ids).await? {
+            match reference.read(&draw.public.sampled(), ids, None).await? {
                 None => sum.unreadable += 1,
-                Some(checks) if draw.secret == Secret::Open => {
-                    let ours = checks.iter().map(crate::measure::token_measure);
-                    sum.compare(&answer.checks, &ours.collect::<Vec<_>>(), tolerance.nat);
+                Some(read) if draw.secret == Secret::Open => {
+                    sum.compare(&answer.checks, &read.tokens, tolerance.nat);
                 }
-                Some(_) => sum.reference(engine, &draw, answer.reference.as_deref()).await?,
+                Some(_) => sum.reference(reference, &draw, answer.reference.as_deref()).await?,
             }
             said(&sum);
         }
@@ -155,13 +152,13 @@ impl Remeasured {
 
     async fn reference(
         &mut self,
-        engine: &Engine,
+        reference: &dyn Reference,
         draw: &ServeDraw,
         logged: Option<&str>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), ToolError> {
         let Some(logged) = logged else { return Ok(()) };
         self.references += 1;
-        let ours = write(engine, &draw.public).await?;
+        let ours = reference.write(&draw.public.sampled()).await?;
         self.references_differ += u64::from(ours != logged);
         Ok(())
     }

@@ -5,31 +5,36 @@ mod standing;
 mod view;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chain::{Chain, Heads, Keypair};
 use chain_metadata::{MechId, Weights};
 use inference::{Engine, EngineOptions};
 use neuron::{Health, Shutdown, expand};
 use subnet_rules::digest::Digest;
+use subnet_rules::exchange::Whom;
+use subnet_rules::manifest::{Code, Manifest};
+use subnet_rules::native;
 use subnet_rules::package::Package;
-use subnet_rules::serve::Calibration;
+use subnet_rules::secret::{Beacon, Ticket, due, slot};
+use subnet_rules::session::Session;
 use subnet_rules::star::Program;
+use subnet_rules::tools::{Need, Reference as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Client, Network};
 
 use crate::adoption::Adoption;
+use crate::artefacts::Fetcher;
 use crate::courier::{Courier, Delivery};
 use crate::evidence::Ledgerbook;
-use crate::exam::{Exam, names_model};
-use crate::examine::{Examiner, Finished, Plan};
 use crate::library::{Shelf, published};
 use crate::record::{Record, Scribe};
+use crate::reference::EngineReference;
+use crate::round::{Finished, Hands, Plan};
 use crate::schedule::{Decision, decide};
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
-use crate::{Config, Error, HOST, Status, calibration};
+use crate::{Config, Error, HOST, Status};
 
 use standing::Standings;
 use view::View;
@@ -43,8 +48,8 @@ const KV_TOKENS: usize = 4_096;
 pub struct Parts {
     /// A running engine of the configured model, to be shared.
     pub engine: Option<Arc<Engine>>,
-    /// The rule's calibration on that model, where it is known already.
-    pub calibration: Option<Calibration>,
+    /// The rule until the owner's is in force, in place of the configured one.
+    pub package: Option<Package>,
     /// Hosts rules in Starlark; this program where there is none.
     pub host: Option<Program>,
     /// Where the validator says how it fares, at every head.
@@ -56,43 +61,60 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
     run_with(config, Parts::default(), shutdown).await
 }
 
-/// Runs a validator with parts of the caller's.
+/// Runs a validator with parts of the caller's: one for each mechanism of its rule, side by side, so that
+/// the trouble of one stops no other.
 pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Result<(), Error> {
-    let mut validator = tokio::select! {
-        started = Box::pin(Validator::start(config, parts, &shutdown)) => started?,
+    let common = tokio::select! {
+        prepared = Box::pin(Common::prepare(&config, parts, &shutdown)) => prepared?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    validator.live(&shutdown).await;
-    Ok(())
+    let mut mechanisms = JoinSet::new();
+    for (mechid, package) in native::mechanisms(&common.package)? {
+        let mut config = config.clone();
+        // A single rule is for the mechanism of the settings; classes are numbered in their order.
+        if mechid > 0 || common.composed() {
+            config.weights.mechid = mechid;
+        }
+        let (common, shutdown) = (common.clone(), shutdown.clone());
+        mechanisms.spawn(async move {
+            let mut validator = tokio::select! {
+                started = Box::pin(Validator::start(config, common, package)) => started?,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            validator.live(&shutdown).await;
+            Ok::<_, Error>(())
+        });
+    }
+    let mut last = Ok(());
+    while let Some(ended) = mechanisms.join_next().await {
+        if let Err(error) = ended.map_err(Error::from).and_then(|ended| ended) {
+            tracing::error!(error = neuron::report(&error), "a mechanism is not examined");
+            common.health.readiness.object("mechanism", error.to_string());
+            last = Err(error);
+        }
+    }
+    last
 }
 
-struct Validator {
-    config: Config,
+/// What the mechanisms of one validator share.
+#[derive(Clone)]
+struct Common {
     chain: Chain,
-    keypair: Keypair,
+    keypair: Arc<Keypair>,
     health: Health,
-    examiner: Examiner,
     host: Program,
-    adoption: Adoption,
-    store: Store,
-    book: Ledgerbook,
-    record: Record,
-    standings: Standings,
-    /// Our commits that the chain is to reveal.
-    watch: Watch,
+    reference: Option<Arc<EngineReference>>,
+    /// The rule as configured, or as adopted last.
+    package: Package,
     status: Option<watch::Sender<Status>>,
-    /// The newest head acted on.
-    seen: u64,
-    /// The round under way.
-    rounds: JoinSet<Finished>,
-    /// The submission under way.
-    deliveries: JoinSet<Delivery>,
+    /// One submission at a time takes the account's next nonce.
+    nonces: Arc<tokio::sync::Mutex<()>>,
     /// Serves metrics and health; ends with the validator.
-    _services: JoinSet<()>,
+    _services: Arc<JoinSet<()>>,
 }
 
-impl Validator {
-    async fn start(config: Config, parts: Parts, shutdown: &Shutdown) -> Result<Self, Error> {
+impl Common {
+    async fn prepare(config: &Config, parts: Parts, shutdown: &Shutdown) -> Result<Self, Error> {
         let local = config.chain.is_local();
         let keypair = config.wallet.open(local)?;
         let (hotkey, netuid) = (keypair.hotkey(), config.chain.netuid());
@@ -108,68 +130,150 @@ impl Validator {
             chain.hyperparameters(netuid, None).await?;
             return Err(Error::Unregistered { hotkey, netuid });
         }
-        let dir = expand(&config.state.dir);
-        let owner = Owner {
-            hotkey,
-            genesis: hex::encode(chain.genesis_hash()),
-            netuid,
-            mechid: MechId(config.weights.mechid),
-        };
-        let store = Store::open(&dir, &owner)?;
-        let engine = if let Some(engine) = parts.engine {
-            engine
-        } else {
-            let model = config.model.load(None).await?;
-            let options = EngineOptions { kv_tokens: KV_TOKENS, ..EngineOptions::default() };
-            Arc::new(Engine::open(model, options)?)
-        };
         let host = match parts.host {
             Some(host) => host,
             None => Program::this(&HOST).map_err(Error::Host)?,
         };
-        let shelf = Shelf::new(&dir);
-        let ours = engine.model_id().to_string();
-        let rule = match adopted(&config, &store, &shelf)? {
-            // It was in force when this validator ended.
-            Some(package) => Exam::of_package(&package, &ours, &host)?,
-            None => configured(&config, &engine, parts.calibration, &host).await?,
+        let package = match parts.package {
+            Some(package) => package,
+            None => Package::find(&config.rule.source)?,
         };
-        let network = if local { Network::Local } else { Network::Public };
+        let reference = parts.engine.map(|engine| Arc::new(EngineReference(engine)));
+        Ok(Self {
+            chain,
+            keypair: Arc::new(keypair),
+            health,
+            host,
+            reference,
+            package,
+            status: parts.status,
+            nonces: Arc::default(),
+            _services: Arc::new(services),
+        })
+    }
+
+    fn composed(&self) -> bool {
+        is_composed(&self.package)
+    }
+}
+
+/// The reference engine, if the rule needs one: loaded where there is none yet.
+async fn engine(
+    config: &Config,
+    package: &Package,
+    here: Option<Arc<EngineReference>>,
+) -> Result<Option<Arc<EngineReference>>, Error> {
+    if here.is_some() || !package.manifest.needs.contains(&Need::Engine) {
+        return Ok(here);
+    }
+    let model = config.model.load(None).await?;
+    let options = EngineOptions { kv_tokens: KV_TOKENS, ..EngineOptions::default() };
+    Ok(Some(Arc::new(EngineReference(Arc::new(Engine::open(model, options)?)))))
+}
+
+/// A session of a rule, named for the model at hand where it leaves that open.
+async fn session(
+    package: &Package,
+    reference: Option<&EngineReference>,
+    host: &Program,
+) -> Result<Box<dyn Session>, Error> {
+    let package = match reference {
+        Some(reference) => native::named(package, reference).await?,
+        None => package.clone(),
+    };
+    if let (Some(named), Some(reference)) = (native::names(&package.manifest), reference) {
+        let ours = reference.model();
+        if named != ours {
+            return Err(Error::OtherModel { named, ours });
+        }
+    }
+    Ok(native::session(&package, host)?)
+}
+
+struct Validator {
+    config: Config,
+    common: Common,
+    chain: Chain,
+    keypair: Arc<Keypair>,
+    health: Health,
+    hands: Hands,
+    session: Box<dyn Session>,
+    /// Digest of the whole rule in force: of a composed one, not of its class.
+    in_force: Digest,
+    adoption: Adoption,
+    store: Store,
+    /// Height of the last round begun.
+    begun: u64,
+    record: Record,
+    standings: Standings,
+    /// Our commits that the chain is to reveal.
+    watch: Watch,
+    status: Option<watch::Sender<Status>>,
+    /// The newest head acted on.
+    seen: u64,
+    /// The first one.
+    first: Option<u64>,
+    /// The round under way.
+    rounds: JoinSet<Finished>,
+    /// The submission under way.
+    deliveries: JoinSet<Delivery>,
+}
+
+impl Validator {
+    async fn start(config: Config, common: Common, package: Package) -> Result<Self, Error> {
+        let (chain, keypair) = (common.chain.clone(), Arc::clone(&common.keypair));
+        let (hotkey, netuid) = (keypair.hotkey(), config.chain.netuid());
+        let dir = expand(&config.state.dir);
+        let mechid = MechId(config.weights.mechid);
+        let genesis = hex::encode(chain.genesis_hash());
+        let store = Store::open(&dir, &Owner { hotkey, genesis, netuid, mechid })?;
+        let shelf = Shelf::new(&dir);
+        // It was in force when this validator ended.
+        let adopted = adopted(&config, &store, &shelf)?;
+        let in_force = adopted.as_ref().unwrap_or(&common.package).digest();
+        let package = adopted.unwrap_or(package);
+        let reference = engine(&config, &package, common.reference.clone()).await?;
+        let mut session = session(&package, reference.as_deref(), &common.host).await?;
+        let network = if config.chain.is_local() { Network::Local } else { Network::Public };
         let limits = wire::client::Limits {
-            deadline: Duration::from_millis(config.rounds.timeout_ms),
+            deadline: session.manifest().examine.deadline(),
             network,
             ..wire::client::Limits::default()
         };
-        let client = Client::new(keypair.pair().clone(), limits)?;
-        let concurrency = config.rounds.concurrency;
-        let audit = config.state.audit.as_deref().map(expand);
-        let record = Record::new(audit.clone());
-        let rule = Arc::new(rule);
-        let examiner = Examiner { rule, engine, client, netuid, hotkey, concurrency, audit };
-        let adoption = Adoption::new(config.rule.follow, network, shelf);
-        let book = store.book(&examiner.rule_digest())?;
-        let known = book.book.hotkeys().count();
-        tracing::info!(%hotkey, rule = %examiner.rule_digest(), known, "examining");
-        let mut watch = Watch::new(chain.clone(), netuid, MechId(config.weights.mechid), hotkey);
+        let hands = Hands {
+            reference,
+            client: Client::new(keypair.pair().clone(), limits)?,
+            concurrency: config.rounds.concurrency,
+            fetcher: Fetcher::new(chain.clone(), netuid, network, &dir),
+            audit: config.state.audit.as_deref().map(expand),
+        };
+        let digest = session.digest().to_string();
+        let begun = resume(&store, &mut *session)?;
+        let known = session.book().hotkeys().count();
+        let name = &session.manifest().name;
+        tracing::info!(%hotkey, %name, rule = %digest, %mechid, known, "examining");
+        let mut watch = Watch::new(chain.clone(), netuid, mechid, hotkey);
         sending::recall(&store, &hotkey, &mut watch)?;
         Ok(Self {
-            config,
             chain,
             keypair,
-            health,
-            examiner,
-            host,
-            adoption,
+            health: common.health.clone(),
+            adoption: Adoption::new(config.rule.follow, network, shelf),
             store,
-            book,
-            record,
+            begun,
+            record: Record::new(hands.audit.clone()),
+            hands,
+            session,
+            in_force,
             standings: Standings::default(),
             watch,
-            status: parts.status,
+            status: common.status.clone().filter(|_| mechid == MechId(0) || !common.composed()),
             seen: 0,
+            first: None,
             rounds: JoinSet::new(),
             deliveries: JoinSet::new(),
-            _services: services,
+            config,
+            common,
         })
     }
 
@@ -205,8 +309,8 @@ impl Validator {
         self.standings.note_epoch(&view);
         self.follow_commits(&view).await?;
         self.follow_rule(&view).await?;
-        self.examine(&view)?;
-        let weights = self.weights(&view);
+        self.examine(&view).await?;
+        let weights = standing::weights(&view, &*self.session);
         let ledger = self.store.ledger(view.epoch())?;
         let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
         let decision = self.preflight(&view, weights.as_ref(), decision).await?;
@@ -223,23 +327,15 @@ impl Validator {
     async fn follow_rule(&mut self, view: &View) -> Result<(), Error> {
         let (netuid, owner) = (self.config.chain.netuid(), view.metagraph.owner_hotkey);
         let seen = published(&self.chain, netuid, owner, Some(view.head.hash)).await?;
-        let in_force = self.examiner.rule.digest();
-        self.adoption.see(seen, in_force, view.head.number);
+        self.adoption.see(seen, self.in_force, view.head.number);
         if self.rounds.is_empty()
-            && let Some(package) = self.adoption.due(in_force, &view.clock).cloned()
+            && let Some(package) = self.adoption.due(self.in_force, &view.clock).cloned()
+            && let Err(error) = self.adopt(&package).await
         {
-            match Exam::of_package(
-                &package,
-                &self.examiner.engine.model_id().to_string(),
-                &self.host,
-            ) {
-                Ok(rule) => self.adopt(rule)?,
-                Err(error) => self.adoption.refuse(&error),
-            }
+            self.adoption.refuse(&error);
         }
         let metrics = &self.health.metrics;
-        let in_force = self.examiner.rule.digest();
-        let differs = self.adoption.differs(in_force, &view.clock);
+        let differs = self.adoption.differs(self.in_force, &view.clock);
         metrics.set("ganglion_validator_rule_differs", &[], f64::from(u8::from(differs.is_some())));
         match differs {
             Some(why) => self.health.readiness.object("rule", why),
@@ -248,74 +344,103 @@ impl Validator {
         Ok(())
     }
 
-    fn adopt(&mut self, rule: Exam) -> Result<(), Error> {
-        let (name, version) = (rule.manifest().name.clone(), rule.manifest().version);
-        self.examiner.rule = Arc::new(rule);
-        let digest = self.examiner.rule_digest();
-        let book = self.store.book(&digest)?;
-        self.store.keep(&book, None)?;
-        self.book = book;
+    async fn adopt(&mut self, package: &Package) -> Result<(), Error> {
+        let mechid = self.config.weights.mechid;
+        let ours = |(of, _): &(u8, Package)| *of == mechid || !is_composed(package);
+        let part = native::mechanisms(package)?.into_iter().find(ours);
+        let Some((_, part)) = part else {
+            return Err(Error::NoMechanism { rule: package.manifest.name.to_string(), mechid });
+        };
+        let reference = engine(&self.config, &part, self.hands.reference.clone()).await?;
+        let mut session = session(&part, reference.as_deref(), &self.common.host).await?;
+        self.begun = resume(&self.store, &mut *session)?.max(self.begun);
+        self.hands.reference = reference;
+        let deadline = session.manifest().examine.deadline();
+        self.hands.client = self.hands.client.with_deadline(deadline);
+        (self.session, self.in_force) = (session, package.digest());
+        self.store.keep(&self.ledgerbook(), None)?;
         self.health.metrics.count("ganglion_validator_rules_adopted_total", &[], 1);
-        tracing::info!(%name, version, rule = %digest, "the owner's rule is in force");
+        let Manifest { name, version, .. } = self.session.manifest();
+        tracing::info!(%name, version, rule = %self.in_force, "the owner's rule is in force");
         Ok(())
     }
 
-    /// Begins a round when it is time and none is under way. That it began is on disk before the
+    /// What is on disk of the session.
+    fn ledgerbook(&self) -> Ledgerbook {
+        Ledgerbook {
+            rule: self.session.digest().to_string(),
+            begun: self.begun,
+            book: self.session.book().clone(),
+            memory: self.session.state(),
+        }
+    }
+
+    /// Begins a round when it is due and none is under way. That it began is on disk before the
     /// first question goes out.
-    fn examine(&mut self, view: &View) -> Result<(), Error> {
-        let due = view.head.number >= self.book.begun + self.config.rounds.every_blocks;
-        if !due || !self.rounds.is_empty() {
+    async fn examine(&mut self, view: &View) -> Result<(), Error> {
+        let (hotkey, netuid, mechid) =
+            (view.hotkey, self.config.chain.netuid().0, self.config.weights.mechid);
+        let examine = self.session.manifest().examine;
+        let every = examine.every();
+        // What is common to all validators is drawn at heights that are common, too.
+        let remainder = match self.session.whom() {
+            Whom::Committed => 0,
+            Whom::Each | Whom::Shared => slot(&hotkey, netuid, mechid, every),
+        };
+        // Heights of before this validator's first head are not drawn: it could choose among them.
+        let since = self.begun.max(self.first.unwrap_or(view.head.number).saturating_sub(1));
+        self.first.get_or_insert(view.head.number);
+        let Some(height) = due(since, view.head.number, every, remainder) else { return Ok(()) };
+        if !self.rounds.is_empty() {
             return Ok(());
         }
-        let rounds = &self.config.rounds;
-        let panel =
-            standing::panel(view, self.examiner.rule.manifest(), &self.book.book, rounds.panel);
+        let panel = standing::panel(view, &*self.session);
         if panel.is_empty() {
             return Ok(());
         }
-        let begun = Ledgerbook { begun: view.head.number, ..self.book.clone() };
-        self.store.keep(&begun, None)?;
-        self.book = begun;
-        let plan = Plan {
-            epoch: view.epoch(),
-            block: view.head.number,
-            block_hash: view.head.hash,
-            panel,
-            tasks: rounds.tasks,
-            memory: self.book.memory.clone(),
+        let hash = if height == view.head.number {
+            view.head.hash
+        } else {
+            self.chain.block(height).await?.hash
         };
-        let examiner = self.examiner.clone();
-        self.rounds.spawn(async move { examiner.round(plan).await });
+        self.begun = height;
+        self.store.keep(&self.ledgerbook(), None)?;
+        let beacon = Beacon {
+            genesis: Digest(self.chain.genesis_hash()),
+            netuid,
+            mechid,
+            rule: self.session.digest(),
+            epoch: view.epoch(),
+            height,
+            hash: Digest(hash),
+        };
+        let plan = Plan {
+            panel,
+            whom: self.session.whom(),
+            draws: examine.draws().into(),
+            permit: view.me().is_some_and(|me| me.validator_permit),
+        };
+        let round = self.session.begin(Ticket::draw(self.keypair.pair(), beacon));
+        let hands = self.hands.clone();
+        self.rounds.spawn(async move { hands.round(round, plan).await });
         Ok(())
     }
 
-    /// Takes a round into the book, once it is on disk.
+    /// Takes a round into the book, and writes it down.
     fn book_in(&mut self, done: Finished) -> Result<(), Error> {
-        let Finished { round, memory, lines } = done;
-        let (rule, validator) = (&self.examiner.rule, self.keypair.hotkey());
-        let scribe = Scribe { rule, validator, book: &self.book };
-        self.record.round(scribe, round.epoch, round.block, &lines);
-        let tracks = &rule.manifest().tracks;
-        let mut book = Ledgerbook { memory, ..self.book.clone() };
-        if let Some(why) = &book.memory.failed {
+        let Finished { round, mut judged } = done;
+        let scribe = Scribe { session: &*self.session, validator: self.keypair.hotkey() };
+        self.record.round(scribe, round.epoch, round.block, &judged.lines);
+        for (hotkey, error) in self.session.end(&mut judged) {
+            tracing::error!(%hotkey, %error, "evidence does not fit the rule and is left out");
+        }
+        if let Some(why) = self.session.failed() {
             tracing::error!(%why, "the rule could not learn: nothing is judged by it any more");
+            self.health.readiness.object("rule failed", why);
         }
-        for exchange in &round.exchanges {
-            let taken = book.book.record(tracks, exchange.hotkey, round.epoch, &exchange.findings);
-            if let Err(error) = taken {
-                tracing::error!(%error, "evidence does not fit the rule and is left out");
-            }
-        }
-        self.store.keep(&book, Some(&round))?;
-        self.book = book;
+        self.store.keep(&self.ledgerbook(), Some(&round))?;
         self.standings.count(&round, &self.health.metrics);
         Ok(())
-    }
-
-    fn weights(&self, view: &View) -> Option<Weights> {
-        let rule = &self.examiner.rule;
-        let clusters = rule.clusters(&self.book.memory);
-        standing::weights(view, rule.manifest(), &self.book.book, &clusters)
     }
 
     fn courier(&self) -> Courier {
@@ -332,8 +457,8 @@ impl Validator {
         #[expect(clippy::cast_precision_loss, reason = "heights stay far below 2^53")]
         metrics.set("ganglion_validator_head", &[], view.head.number as f64);
         if let Some(status) = &self.status {
-            let now = self.standings.status(view, &self.examiner, &self.book.book, weights);
-            let rule_differs = self.adoption.differs(self.examiner.rule.digest(), &view.clock);
+            let now = self.standings.status(view, &*self.session, weights);
+            let rule_differs = self.adoption.differs(self.in_force, &view.clock);
             let decision = decision.to_string();
             status.send_replace(Status { rule_differs, decision, ..now });
         }
@@ -358,24 +483,17 @@ fn adopted(config: &Config, store: &Store, shelf: &Shelf) -> Result<Option<Packa
     Ok(last.and_then(|digest| shelf.get(&digest.parse::<Digest>().ok()?)))
 }
 
-/// The rule of the settings. One of `serve` that names no model is for the model that is here.
-async fn configured(
-    config: &Config,
-    engine: &Engine,
-    calibration: Option<Calibration>,
-    host: &Program,
-) -> Result<Exam, Error> {
-    let package = Package::find(&config.rule.source)?;
-    let ours = engine.model_id().to_string();
-    let serve = Package::shipped("serve")?.manifest.code;
-    if package.manifest.code != serve || names_model(&package.manifest) {
-        return Ok(Exam::of_package(&package, &ours, host)?);
+/// Goes on with the book written under the session's rule; the height of the last round begun.
+fn resume(store: &Store, session: &mut dyn Session) -> Result<u64, Error> {
+    let book = store.book(&session.digest().to_string())?;
+    if session.resume(book.book, book.memory).is_err() {
+        tracing::error!("what the rule remembered does not read: it begins anew");
     }
-    let calibration = match calibration {
-        Some(calibration) => calibration,
-        None => calibration::of(engine, &expand(&config.state.dir)).await?,
-    };
-    Ok(Exam::of_model(&package, &ours, &calibration)?)
+    Ok(book.begun)
+}
+
+const fn is_composed(package: &Package) -> bool {
+    matches!(package.manifest.code, Code::Compose(_))
 }
 
 /// Waits until there is a new finalized head. Which one is asked for afterwards, as several may

@@ -16,7 +16,7 @@ pub(super) const BURN: &str = "burn";
 
 /// A kind of actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Does what the rule pays for.
     Honest,
@@ -32,13 +32,15 @@ pub enum Kind {
     Substitute,
     /// Sends what is malformed, to harm.
     Poison,
+    /// Ends its answer at once: the cheapest whole one there is.
+    EarlyEnd,
     /// Answers nothing and has validators in league.
     Colluder,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Honest,
         Self::Lazy,
         Self::Copier,
@@ -46,6 +48,7 @@ impl Kind {
         Self::Forger,
         Self::Substitute,
         Self::Poison,
+        Self::EarlyEnd,
         Self::Colluder,
     ];
 
@@ -59,6 +62,7 @@ impl Kind {
             Self::Forger => "forger",
             Self::Substitute => "substitute",
             Self::Poison => "poison",
+            Self::EarlyEnd => "early-end",
             Self::Colluder => "colluder",
         }
     }

@@ -4,6 +4,7 @@ mod html;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -196,7 +197,7 @@ impl Report {
 /// # Errors
 /// As [`play`].
 pub fn rehearse<R: Rule, W: World<R>>(
-    rule: &R,
+    rule: &Arc<R>,
     world: impl Fn(u64) -> W,
     settings: &Settings,
 ) -> Result<Report, ArenaError> {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
+use async_trait::async_trait;
 use chain_metadata::{Hotkey, Uid, Weights};
 use scoring::book::Range;
 use scoring::estimators::Verdict;
@@ -13,11 +17,13 @@ use super::cast::{Cast, Identity, Kind, hotkey};
 use super::report::warm_up;
 use super::subnet::{Hyperparameters, OWNER, Slots, Subnet, TEMPO, Venue, VenueError, Venues};
 use crate::digest::Digest;
-use crate::examiner::{DrawOf, ExamineError, Examiner, MeasuredOf, Settlement};
-use crate::log::{Body, Recorder};
+use crate::exchange::{Artefact, Fault, Message, Sending, Whom, Wire, execute};
+use crate::log::{Body, BodyOf, Recorder};
 use crate::panel::{Candidate, choose, unsure};
-use crate::prf::Beacon;
-use crate::rule::{Rule, Subject};
+use crate::rule::{DrawOf, MeasuredOf, Rule, Subject};
+use crate::secret::{Beacon, Ticket};
+use crate::session::{ExamineError, Examiner, Round as _, RoundOf, Session as _, Settlement};
+use crate::tools::{ToolError, Tools};
 
 /// The subnet of a season.
 const NETUID: u16 = 1;
@@ -49,14 +55,48 @@ pub struct Moment {
     pub validator: u16,
 }
 
-/// The miners of a season, played behind the seam where a validator measures.
-pub trait World<R: Rule> {
-    /// The draws of one validator in one epoch.
-    fn subjects(&self, identities: &[Identity]) -> Vec<Subject>;
+/// The miners of a season: they send bytes, as miners behind sockets do. What becomes of the bytes is the
+/// production code's.
+pub trait World<R: Rule>: Send {
+    /// A task was drawn, before anybody is asked: for what a real model would know of it.
+    fn drawn(&mut self, _moment: Moment, _draw: &DrawOf<R>) {}
 
-    /// What a validator measures of the answers to a draw; `who` are the identities it is for.
-    fn measure(&mut self, moment: Moment, draw: &DrawOf<R>, who: &[Identity])
-    -> Vec<MeasuredOf<R>>;
+    /// The block of an epoch's commitments has come: whoever commits on chain does so now.
+    fn committed(&mut self, _moment: Moment, _who: &[Identity]) {}
+
+    /// What an identity sends.
+    ///
+    /// # Errors
+    /// Nothing, and why.
+    fn reply(
+        &mut self,
+        moment: Moment,
+        who: &Identity,
+        sending: &Sending,
+        draw: &DrawOf<R>,
+    ) -> Result<Message, Fault>;
+
+    /// What all those who are asked at once send, in their order.
+    fn replies(
+        &mut self,
+        moment: Moment,
+        batch: &[(Identity, Sending)],
+        draws: &[&DrawOf<R>],
+    ) -> Vec<Result<Message, Fault>> {
+        let each = batch.iter().zip(draws);
+        each.map(|((who, sending), draw)| self.reply(moment, who, sending, draw)).collect()
+    }
+
+    /// What the identity at a place in the cast has committed: its latest artefact, and of earlier ones
+    /// those that are wanted.
+    fn artefacts(&mut self, _place: usize, _wanted: &[Digest]) -> Vec<Artefact> {
+        Vec::new()
+    }
+
+    /// What validators measure with.
+    fn tools(&self) -> Tools<'_> {
+        Tools::default()
+    }
 
     /// Units of work spent on judging and on answering so far.
     fn work(&self) -> (u64, u64);
@@ -65,6 +105,45 @@ pub trait World<R: Rule> {
     /// or what a lazy one answers.
     fn inapplicable(&self, _kind: Kind) -> Option<&'static str> {
         None
+    }
+}
+
+/// The wire of a season: its other end are actors.
+struct Played<'w, R: Rule, W> {
+    world: &'w mut W,
+    moment: Moment,
+    cast: &'w [Identity],
+    round: &'w RoundOf<R>,
+}
+
+#[async_trait]
+impl<R: Rule, W: World<R>> Wire for Played<'_, R, W> {
+    async fn send(&mut self, batch: Vec<Sending>) -> Vec<Result<Message, Fault>> {
+        let (mut batch_of, mut draws) = (Vec::with_capacity(batch.len()), Vec::new());
+        for sending in batch {
+            let who = self.cast.iter().find(|one| one.hotkey == sending.miner);
+            // Both are there: the round was drawn for this cast.
+            let (Some(who), Some(draw)) = (who, self.round.drawn(sending.place)) else { continue };
+            batch_of.push((*who, sending));
+            draws.push(draw);
+        }
+        self.world.replies(self.moment, &batch_of, &draws)
+    }
+
+    async fn artefacts(&mut self, miners: &[Hotkey], wanted: &[Digest]) -> Vec<Vec<Artefact>> {
+        let place = |miner: &Hotkey| self.cast.iter().position(|one| one.hotkey == *miner);
+        let places: Vec<_> = miners.iter().map(place).collect();
+        let held = |place: Option<usize>| place.map(|place| self.world.artefacts(place, wanted));
+        places.into_iter().map(held).map(Option::unwrap_or_default).collect()
+    }
+}
+
+/// Runs what never waits.
+fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(work).poll(&mut context) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
     }
 }
 
@@ -89,6 +168,22 @@ pub enum ArenaError {
         epoch: u64,
         /// Why.
         source: ExamineError,
+    },
+    /// The rule draws no task.
+    #[error("epoch {epoch}: the rule draws no task: {why}")]
+    Draw {
+        /// Which.
+        epoch: u64,
+        /// Why.
+        why: String,
+    },
+    /// A round could not be measured.
+    #[error("epoch {epoch} cannot be measured")]
+    Measure {
+        /// Which.
+        epoch: u64,
+        /// Why.
+        source: ToolError,
     },
     /// Weights could not be made.
     #[error("epoch {epoch} cannot be settled")]
@@ -151,7 +246,7 @@ const SHADOWED_EPOCHS: u64 = 20;
 
 /// Plays a season; `log` gets the evidence log.
 pub fn play<R: Rule, W: World<R>>(
-    rule: &R,
+    rule: &Arc<R>,
     world: &mut W,
     settings: &Settings,
     log: impl Write,
@@ -165,7 +260,7 @@ pub fn play<R: Rule, W: World<R>>(
 /// # Errors
 /// As [`play`], and what the chain refuses.
 pub fn play_at<R: Rule, W: World<R>>(
-    rule: &R,
+    rule: &Arc<R>,
     world: &mut W,
     settings: &Settings,
     log: impl Write,
@@ -177,7 +272,7 @@ pub fn play_at<R: Rule, W: World<R>>(
         stage.settle(epoch)?;
     }
     stage.season.work = world.work();
-    let figures = rule.figures(stage.examiners[0].state());
+    let figures = rule.figures(stage.examiners[0].own_state());
     stage.season.figures =
         figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     stage.season.inapplicable =
@@ -207,7 +302,7 @@ const PAIRED_EPOCHS: u64 = 200;
 /// # Errors
 /// As [`play`].
 pub fn unsplit<R: Rule, W: World<R>>(
-    rule: &R,
+    rule: &Arc<R>,
     world: impl Fn(u64) -> Result<W, ArenaError>,
     settings: &Settings,
 ) -> Result<Option<Unsplit>, ArenaError> {
@@ -249,12 +344,12 @@ impl Season {
     }
 }
 
-struct Stage<'r, R: Rule, L> {
+struct Stage<'s, R: Rule, L> {
     rule_digest: Digest,
-    settings: &'r Settings,
+    settings: &'s Settings,
     honest_validators: u16,
-    examiners: Vec<Examiner<'r, R>>,
-    shadow: Examiner<'r, R>,
+    examiners: Vec<Examiner<R>>,
+    shadow: Examiner<R>,
     subnet: Subnet,
     venue: Option<Box<dyn Venue>>,
     recorder: Recorder<L>,
@@ -263,10 +358,10 @@ struct Stage<'r, R: Rule, L> {
     season: Season,
 }
 
-impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
+impl<'s, R: Rule, L: Write> Stage<'s, R, L> {
     fn new(
-        rule: &'r R,
-        settings: &'r Settings,
+        rule: &Arc<R>,
+        settings: &'s Settings,
         log: L,
         venues: Option<&dyn Venues>,
     ) -> Result<Self, ArenaError> {
@@ -286,11 +381,11 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             rule_digest: rule.digest(),
             settings,
             honest_validators,
-            examiners: (0..honest_validators).map(|_| Examiner::new(rule)).collect(),
-            shadow: Examiner::new(rule),
+            examiners: (0..honest_validators).map(|_| Examiner::new(Arc::clone(rule))).collect(),
+            shadow: Examiner::new(Arc::clone(rule)),
             subnet: Subnet::new(usize::from(settings.validators), miners, settings.chain),
             venue: venue.map_err(ArenaError::Venue)?,
-            recorder: Recorder::open(rule, log)?,
+            recorder: Recorder::open(&**rule, log)?,
             seen: BTreeSet::new(),
             accusers: vec![0; miners],
             season: Season {
@@ -312,28 +407,36 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
     }
 
     fn rounds<W: World<R>>(&mut self, world: &mut W, epoch: u64) -> Result<(), ArenaError> {
-        let subjects = world.subjects(&self.season.identities);
+        world.committed(Moment { epoch, validator: 0 }, &self.season.identities);
         for validator in 0..self.honest_validators {
-            let examined = self.panel(epoch, validator);
-            let within = |subject: &Subject| match (subject, &examined) {
-                (Subject::Miner(hotkey), Some(panel)) => panel.contains(hotkey),
-                _ => true,
-            };
-            for (counter, subject) in subjects.iter().enumerate().filter(|(_, one)| within(one)) {
-                let beacon = self.beacon(epoch, validator, subject, counter as u64);
-                self.round(world, validator, beacon, subject)?;
-            }
+            self.round(world, Moment { epoch, validator })?;
         }
         self.examiners.iter_mut().chain([&mut self.shadow]).for_each(Examiner::close);
         Ok(())
     }
 
+    /// The draws of a round: with tasks of their own so many for each of the panel, else so many for all.
+    fn subjects(&self, moment: Moment) -> Vec<Subject> {
+        let examiner = &self.examiners[usize::from(moment.validator)];
+        let draws = examiner.manifest().examine.draws() as usize;
+        let all = || self.season.identities.iter().map(|one| one.hotkey);
+        let of = |subject: Subject| std::iter::repeat_n(subject, draws);
+        match examiner.whom() {
+            Whom::Each => {
+                let panel = self.panel(moment).unwrap_or_else(|| all().collect());
+                let asked = all().filter(|hotkey| panel.contains(hotkey));
+                asked.flat_map(|hotkey| of(Subject::Miner(hotkey))).collect()
+            }
+            Whom::Shared => of(Subject::Shared(all().collect())).collect(),
+            Whom::Committed => of(Subject::Committed(all().collect())).collect(),
+        }
+    }
+
     /// Whom a validator examines: the new and the unsure first; everybody where the rule and the settings
     /// name no number.
-    fn panel(&self, epoch: u64, validator: u16) -> Option<Vec<Hotkey>> {
-        let declared = || self.examiners[0].manifest().examine.map(|examine| examine.panel);
-        let size = self.settings.panel.or_else(declared)?;
+    fn panel(&self, Moment { epoch, validator }: Moment) -> Option<Vec<Hotkey>> {
         let examiner = &self.examiners[usize::from(validator)];
+        let size = self.settings.panel.or(examiner.manifest().examine.panel)?;
         let candidate = |one: &Identity| Candidate {
             hotkey: one.hotkey,
             unsure: unsure(&examiner.assess(&one.hotkey, epoch)),
@@ -347,46 +450,68 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         Some(choose(&candidates, size, seed.0))
     }
 
-    fn beacon(&self, epoch: u64, validator: u16, subject: &Subject, counter: u64) -> Beacon {
-        let block = Digest::of(
-            "ganglion/arena/block",
-            &[&self.settings.seed.to_le_bytes(), &(epoch * u64::from(TEMPO)).to_le_bytes()],
-        );
-        let miner = match subject {
-            Subject::Miner(hotkey) => *hotkey.as_bytes(),
-            Subject::Shared(_) | Subject::Committed(_) => [0; 32],
-        };
-        Beacon {
-            block_hash: block.0,
+    fn ticket(&self, Moment { epoch, validator }: Moment) -> Ticket {
+        let (seed, height) = (self.settings.seed, epoch * u64::from(TEMPO));
+        let parts: [&[u8]; 2] = [&seed.to_le_bytes(), &height.to_le_bytes()];
+        let beacon = Beacon {
+            genesis: Digest([0; 32]),
             netuid: NETUID,
+            mechid: 0,
             rule: self.rule_digest,
             epoch,
-            validator: *hotkey(self.settings.seed, "validator", validator).as_bytes(),
-            miner,
-            counter,
-        }
+            height,
+            hash: Digest::of("ganglion/arena/block", &parts),
+        };
+        Ticket::rehearsed(hotkey(seed, "validator", validator), beacon, seed)
     }
 
-    fn round<W: World<R>>(
-        &mut self,
+    /// Draws, asks, measures and judges as a validator does.
+    fn round<W: World<R>>(&mut self, world: &mut W, moment: Moment) -> Result<(), ArenaError> {
+        let epoch = moment.epoch;
+        let ticket = self.ticket(moment);
+        let mut round = self.examiners[usize::from(moment.validator)].round(ticket.clone());
+        let subjects = self.subjects(moment);
+        let tasks = subjects.len();
+        for (counter, subject) in (0..).zip(subjects) {
+            round.draw(subject, counter).map_err(|why| ArenaError::Draw { epoch, why })?;
+        }
+        (0..tasks).filter_map(|place| round.drawn(place)).for_each(|draw| world.drawn(moment, draw));
+        let measured = self.measured(world, moment, &round, tasks)?;
+        for ((subject, counter, draw), measured) in round.into_tasks().into_iter().zip(measured) {
+            let ticket = Box::new(ticket.clone());
+            let body: BodyOf<R> = Body::Round { ticket, subject, counter, draw, measured };
+            self.take(moment, &body)?;
+        }
+        Ok(())
+    }
+
+    /// What the production exchange and the production measure make of what the actors send.
+    fn measured<W: World<R>>(
+        &self,
         world: &mut W,
-        validator: u16,
-        beacon: Beacon,
-        subject: &Subject,
-    ) -> Result<(), ArenaError> {
-        let epoch = beacon.epoch;
-        let examiner = &mut self.examiners[usize::from(validator)];
-        let draw = examiner.draw(&beacon, subject);
-        let who: Vec<_> = self
-            .season
-            .identities
-            .iter()
-            .filter(|one| subject.includes(&one.hotkey))
-            .copied()
-            .collect();
-        let measured = world.measure(Moment { epoch, validator }, &draw, &who);
-        examiner
-            .take(epoch, &draw, &measured)
+        moment: Moment,
+        round: &RoundOf<R>,
+        tasks: usize,
+    ) -> Result<Vec<Vec<MeasuredOf<R>>>, ArenaError> {
+        let failed = |source| ArenaError::Measure { epoch: moment.epoch, source };
+        let waits = || failed(ToolError::failed("a tool of the arena waits"));
+        let cast = &self.season.identities;
+        let mut wire = Played { world: &mut *world, moment, cast, round };
+        let came = at_once(execute(round, &mut wire)).ok_or_else(waits)?;
+        let tools = world.tools();
+        let mut measured: Vec<Vec<_>> = (0..tasks).map(|_| Vec::new()).collect();
+        for (place, miner, exchanged) in came {
+            let one = at_once(round.measured(place, miner, &exchanged, &tools));
+            measured[place].push(one.ok_or_else(waits)?.map_err(failed)?);
+        }
+        Ok(measured)
+    }
+
+    fn take(&mut self, moment: Moment, body: &BodyOf<R>) -> Result<(), ArenaError> {
+        let (epoch, validator) = (moment.epoch, moment.validator);
+        let Body::Round { subject, draw, measured, .. } = body else { return Ok(()) };
+        self.examiners[usize::from(validator)]
+            .take(epoch, draw, measured)
             .map_err(|source| ArenaError::Examine { epoch, source })?;
         // A task that all validators share is one.
         if validator == 0 || !matches!(subject, Subject::Committed(_)) {
@@ -394,22 +519,17 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         }
         let public = serde_json::to_vec(&draw.public).map_err(io::Error::from)?;
         self.seen.insert(Digest::of("ganglion/arena/draw", &[&public]));
-        let body = Body::Round { beacon, subject: subject.clone(), draw, measured };
-        self.recorder.append::<R>(&body)?;
+        self.recorder.append::<R>(body)?;
         if validator == 0 && epoch <= SHADOWED_EPOCHS {
-            self.shadow_round(epoch, &body)?;
+            self.shadow_round(epoch, body)?;
         }
         Ok(())
     }
 
     /// Judges the round again from its serialised form alone.
-    fn shadow_round(
-        &mut self,
-        epoch: u64,
-        body: &Body<R::Public, R::Secret, R::Measurement>,
-    ) -> Result<(), ArenaError> {
+    fn shadow_round(&mut self, epoch: u64, body: &BodyOf<R>) -> Result<(), ArenaError> {
         let text = serde_json::to_string(body).map_err(io::Error::from)?;
-        let again: Body<R::Public, R::Secret, R::Measurement> =
+        let again: BodyOf<R> =
             serde_json::from_str(&text).map_err(io::Error::from)?;
         if let Body::Round { draw, measured, .. } = again {
             self.shadow
@@ -445,7 +565,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
         validator: u16,
         miners: &[(Hotkey, Option<Uid>)],
     ) -> Result<(), ArenaError> {
-        let settle = |examiner: &Examiner<'_, R>| {
+        let settle = |examiner: &Examiner<R>| {
             examiner
                 .settle(epoch, miners, Some(OWNER))
                 .map_err(|source| ArenaError::Weigh { epoch, source })
@@ -461,7 +581,7 @@ impl<'r, R: Rule, L: Write> Stage<'r, R, L> {
             self.season.recomputed.1 += 1;
         }
         self.recorder.append::<R>(&Body::Settled {
-            validator: *hotkey(self.settings.seed, "validator", validator).as_bytes(),
+            validator: hotkey(self.settings.seed, "validator", validator),
             epoch,
             miners: miners.to_vec(),
             burn_uid: Some(OWNER),

@@ -1,17 +1,19 @@
-use std::cell::Cell;
+use std::sync::{Arc, Mutex};
 
 use chain_metadata::Hotkey;
 use scoring::evidence::{Evidence, Grade};
 
-use super::worlds::serving::{self, Serving};
 use super::*;
+use crate::exchange::{Exchanged, Fault, Message, Sending};
 use crate::manifest::Manifest;
 use crate::prf::Prf;
-use crate::rule::{Finding, JudgeError, Measured, Rule, Subject};
-use crate::serve::{self, Serve};
+use crate::rule::{Asked, Finding, JudgeError, Measured, Rule, Subject};
+use crate::serve::world::{self as serving, Serving};
+use crate::serve::{self, Measurement, Serve};
+use crate::tools::{ToolError, Tools};
 
-fn rule() -> Serve {
-    Serve::shipped(serving::MODEL, &serving::calibration()).unwrap()
+fn rule() -> Arc<Serve> {
+    Arc::new(Serve::shipped(serving::MODEL, &serving::calibration()).unwrap())
 }
 
 fn season(cast: &str, epochs: u64, validators: u16, seed: u64) -> Report {
@@ -97,7 +99,7 @@ fn no_rule_is_safe_where_the_majority_of_stake_is_in_league() {
 }
 
 /// A bug planted in a rule that is otherwise right.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Bug {
     /// The guard's condition is inverted.
     InvertedGuard,
@@ -105,8 +107,8 @@ enum Bug {
     NoGuard,
     /// Time is not looked at.
     NoClock,
-    /// The beacon is not used.
-    StaleBeacon,
+    /// The ticket is not used.
+    StaleTicket,
     /// One token that matches is enough.
     OneMatchIsEnough,
     /// More tokens that match than not are enough.
@@ -115,17 +117,39 @@ enum Bug {
     HiddenState,
     /// What is found goes to the miner that was measured before.
     EvidenceOfAnother,
+    /// Measured: the miner's own text is judged, not what its tokens read as, and tokens are not held
+    /// against the reference.
+    TokensUnread,
+    /// Measured: whatever the miner wrote is taken for what the reference writes.
+    ReferenceOfTheMiner,
+    /// Measured: the time to the first byte is taken for the whole.
+    NoTime,
+    /// Measured: a reply that does not read is taken for an answer given before.
+    FaultForgiven,
+    /// Measured: tokens that do not match are left out.
+    MissesDropped,
+    /// Measured: tokens are compared with each other's neighbours.
+    ShiftedByOne,
+    /// Measured: of a reply only the first tokens are read.
+    CutShort,
 }
 
-const BUGS: [Bug; 8] = [
+const BUGS: [Bug; 15] = [
     Bug::InvertedGuard,
     Bug::NoGuard,
     Bug::NoClock,
-    Bug::StaleBeacon,
+    Bug::StaleTicket,
     Bug::OneMatchIsEnough,
     Bug::MajorityIsEnough,
     Bug::HiddenState,
     Bug::EvidenceOfAnother,
+    Bug::TokensUnread,
+    Bug::ReferenceOfTheMiner,
+    Bug::NoTime,
+    Bug::FaultForgiven,
+    Bug::MissesDropped,
+    Bug::ShiftedByOne,
+    Bug::CutShort,
 ];
 
 /// Bugs in what is declared: what is put for what.
@@ -138,13 +162,19 @@ const SHOWN_SERVICE: &str = "[tracks.service]\nrole = \"shown\"";
 const RATES: &str = "honest = 0.999999\ncheat = 0.975";
 
 struct Bugged {
-    rule: Serve,
+    rule: Arc<Serve>,
     bug: Bug,
-    judged: Cell<usize>,
-    before: Cell<Option<Hotkey>>,
+    judged: Mutex<usize>,
+    before: Mutex<Option<Hotkey>>,
+    answered: Mutex<Option<Measurement>>,
 }
 
 impl Bugged {
+    fn new(bug: Bug) -> Arc<Self> {
+        let (judged, before, answered) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { rule: rule(), bug, judged, before, answered })
+    }
+
     fn spoil(&self, evidence: Evidence) -> Evidence {
         match (self.bug, evidence) {
             (Bug::InvertedGuard, Evidence::Matches(bits)) => {
@@ -159,16 +189,55 @@ impl Bugged {
                 Evidence::Matches(vec![matched * 2 > bits.len()])
             }
             (Bug::HiddenState, Evidence::Score(_)) => {
-                self.judged.set(self.judged.get() + 1);
-                Evidence::Score(if self.judged.get().is_multiple_of(7) {
-                    Grade::ZERO
-                } else {
-                    Grade::ONE
-                })
+                let mut judged = self.judged.lock().unwrap();
+                *judged += 1;
+                let seventh = judged.is_multiple_of(7);
+                Evidence::Score(if seventh { Grade::ZERO } else { Grade::ONE })
             }
             (Bug::NoClock, Evidence::Score(_)) => Evidence::Score(Grade::ONE),
             (_, evidence) => evidence,
         }
+    }
+
+    /// What a faulty reading makes of a measurement.
+    fn misread(&self, measurement: Measurement) -> Measurement {
+        let mut answer = match measurement {
+            Measurement::Answered(answer) => answer,
+            fault @ Measurement::Unanswered(_) => {
+                let before = self.answered.lock().unwrap().clone();
+                return before.filter(|_| self.bug == Bug::FaultForgiven).unwrap_or(fault);
+            }
+        };
+        match self.bug {
+            Bug::TokensUnread => {
+                answer.checks.iter_mut().for_each(|check| check.matched = true);
+                answer.account = answer.account.map(|_| Vec::new());
+            }
+            Bug::ReferenceOfTheMiner => {
+                answer.reference = answer.reference.map(|_| answer.text.clone());
+            }
+            Bug::NoTime => answer.total_us = 1,
+            Bug::MissesDropped => {
+                answer.checks.retain(|check| check.matched);
+                answer.token_ids.truncate(answer.checks.len().max(1));
+                if answer.checks.is_empty() && answer.reference.is_none() {
+                    answer.checks = vec![crate::tools::TokenMeasure::new(0.0, 0.0, true)];
+                }
+                answer.account = answer.account.map(|_| Vec::new());
+            }
+            Bug::ShiftedByOne => answer.checks.iter_mut().for_each(|check| {
+                check.matched = check.margin_milli > 0;
+            }),
+            Bug::CutShort => {
+                answer.checks.truncate(1);
+                answer.token_ids.truncate(1);
+                answer.account = answer.account.map(|_| Vec::new());
+            }
+            _ => {}
+        }
+        let measured = Measurement::Answered(answer);
+        *self.answered.lock().unwrap() = Some(measured.clone());
+        measured
     }
 }
 
@@ -184,8 +253,19 @@ impl Rule for Bugged {
 
     fn draw(&self, prf: &mut Prf, subject: &Subject, state: &()) -> serve::ServeDraw {
         let mut stale = Prf::from_seed(0);
-        let prf = if matches!(self.bug, Bug::StaleBeacon) { &mut stale } else { prf };
+        let prf = if matches!(self.bug, Bug::StaleTicket) { &mut stale } else { prf };
         self.rule.draw(prf, subject, state)
+    }
+
+    async fn measure(
+        &self,
+        asked: Asked<'_, Self>,
+        came: &Exchanged,
+        tools: &Tools<'_>,
+    ) -> Result<Measurement, ToolError> {
+        let Asked { draw, miner, task, key } = asked;
+        let measured = self.rule.measure(Asked { draw, miner, task, key }, came, tools).await?;
+        Ok(self.misread(measured))
     }
 
     fn judge(
@@ -195,8 +275,9 @@ impl Rule for Bugged {
         state: &(),
     ) -> Result<Vec<Finding>, JudgeError> {
         let findings = self.rule.judge(draw, measured, state)?.into_iter();
+        let mut before = self.before.lock().unwrap();
         let whose = |hotkey: Hotkey| match self.bug {
-            Bug::EvidenceOfAnother => self.before.get().unwrap_or(hotkey),
+            Bug::EvidenceOfAnother => before.unwrap_or(hotkey),
             _ => hotkey,
         };
         let spoilt = findings
@@ -206,23 +287,28 @@ impl Rule for Bugged {
                 ..one
             })
             .collect();
-        self.before.set(measured.first().map(|one| one.hotkey));
+        *before = measured.first().map(|one| one.hotkey);
         Ok(spoilt)
     }
 }
 
 impl World<Bugged> for Serving {
-    fn subjects(&self, identities: &[Identity]) -> Vec<Subject> {
-        World::<Serve>::subjects(self, identities)
+    fn drawn(&mut self, moment: Moment, draw: &serve::ServeDraw) {
+        World::<Serve>::drawn(self, moment, draw);
     }
 
-    fn measure(
+    fn reply(
         &mut self,
         moment: Moment,
+        who: &Identity,
+        sending: &Sending,
         draw: &serve::ServeDraw,
-        who: &[Identity],
-    ) -> Vec<Measured<serve::Measurement>> {
-        World::<Serve>::measure(self, moment, draw, who)
+    ) -> Result<Message, Fault> {
+        World::<Serve>::reply(self, moment, who, sending, draw)
+    }
+
+    fn tools(&self) -> Tools<'_> {
+        World::<Serve>::tools(self)
     }
 
     fn work(&self) -> (u64, u64) {
@@ -232,7 +318,7 @@ impl World<Bugged> for Serving {
 
 #[test]
 fn every_planted_bug_makes_the_arena_fail() {
-    let cast: Cast = "honest:2,sybil:1x3,substitute:1".parse().unwrap();
+    let cast: Cast = "honest:2,sybil:1x3,substitute:1,lazy:1,poison:1,forger:1".parse().unwrap();
     let settings = Settings {
         epochs: 40,
         cast,
@@ -242,7 +328,7 @@ fn every_planted_bug_makes_the_arena_fail() {
         panel: None,
     };
     for bug in BUGS {
-        let rule = Bugged { rule: rule(), bug, judged: Cell::default(), before: Cell::default() };
+        let rule = Bugged::new(bug);
         let world = |seed| Serving::new(&rule.rule, seed);
         let report = rehearse(&rule, world, &settings).unwrap();
         assert!(!report.holds(), "{bug:?} went unnoticed");
@@ -260,11 +346,12 @@ fn every_bug_in_what_is_declared_makes_the_arena_fail() {
         chain: Hyperparameters::default(),
         panel: None,
     };
-    let text = include_str!("../../rules/serve/rule.toml");
+    let text = include_str!("../rules/serve/rule.toml");
     for (name, right, wrong) in DECLARED {
         assert!(text.contains(right), "{name}: the manifest has no `{right}`");
         let manifest = Manifest::parse(&text.replacen(right, wrong, 1)).unwrap();
         let rule = Serve::of_model(manifest, serving::MODEL, &serving::calibration()).unwrap();
+        let rule = Arc::new(rule);
         let report = rehearse(&rule, |seed| Serving::new(&rule, seed), &settings).unwrap();
         assert!(!report.holds(), "{name} went unnoticed");
     }

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use scoring::book::Worth;
 
 use crate::arena::{Report, Sweep};
-use crate::examiner::Settlement;
+use crate::session::Settlement;
 use crate::manifest::Code;
 use crate::package::Package;
 

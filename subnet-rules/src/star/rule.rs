@@ -7,13 +7,16 @@
 //! def clusters(state):                    # lists of addresses that are one: paid once; may be left out
 //! ```
 //!
-//! `subject` is `{"miner": address}` or `{"miners": [address, …]}`. Each reply is a dict: `miner`,
-//! `text` (`None` where nothing that can be judged came), `fault` (why, or `None`) and `ms`, the time
-//! by the validator's clock. `state` is `None` at first; all draws of a round are made and judged in
-//! one state, and what `learn` returns counts from the next round on.
+//! `subject` is `{"miner": address}` or `{"miners": [address, …]}`. `public` is any JSON value: it is what
+//! miners are sent. Each reply is a dict: `miner`, `answer` (the JSON that came, `None` where nothing that
+//! can be judged did), `text` (the answer where it is a text, or what it holds under `text`), `fault`
+//! (why there is none, or `None`) and `ms`, the time by the validator's clock. `state` is `None` at
+//! first; all draws of a round are made and judged in one state, and what `learn` returns counts from
+//! the next round on.
 //!
-//! Over the wire, a validator asks each miner with what `public` holds under `prompt`, and as far as it
-//! names them `model`, `max_tokens` (else 256), `temperature` (else 0) and `seed`.
+//! `[examine]` in `rule.toml` says `whom` a draw is for (`each`, `shared`) and which `exchange` it takes
+//! (`once`, `commit-open`). A miner without a program of the engineer's own answers what holds a text
+//! under `prompt`, with `max_tokens` (else 256), `temperature` (else 0) and `seed`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -27,12 +30,14 @@ use crate::digest::Digest;
 use crate::manifest::Manifest;
 use crate::package::Package;
 use crate::prf::Prf;
-use crate::rule::{Draw, Finding, JudgeError, Measured, Rule, Subject};
-use crate::serve::Fault;
+use crate::exchange::{Exchange, Exchanged, Fault, Whom};
+use crate::rule::{Asked, Draw, Finding, JudgeError, Measured, Rule, Subject};
+use crate::sealed;
+use crate::tools::{ToolError, Tools};
 
 /// Name of the source in messages and in a rule's folder.
 const SOURCE: &str = "rule.star";
-/// Longest text of a reply that is judged, bytes: longer ones count as [`Fault::TooLarge`].
+/// Longest answer that is judged, bytes of JSON: longer ones count as [`Fault::TooLarge`].
 pub const REPLY_MAX: usize = 16 * 1024;
 
 /// One exchange, as the validator saw it.
@@ -43,8 +48,8 @@ pub enum Reply {
     Unanswered(Fault),
     /// A signed reply.
     Answered {
-        /// Its text, whole.
-        text: String,
+        /// What it says.
+        answer: Value,
         /// From sending the request to the last byte, by the validator's monotonic clock.
         total_us: u64,
     },
@@ -161,12 +166,13 @@ fn subject(subject: &Subject) -> Value {
 }
 
 fn reply(measured: &Measured<Reply>) -> Value {
-    let (text, fault, us) = match &measured.measurement {
+    let (answer, fault, us) = match &measured.measurement {
         Reply::Unanswered(fault) => (None, Some(*fault), 0),
-        Reply::Answered { text, .. } if text.len() > REPLY_MAX => (None, Some(Fault::TooLarge), 0),
-        Reply::Answered { text, total_us } => (Some(text), None, *total_us),
+        Reply::Answered { answer, total_us } => (Some(answer), None, *total_us),
     };
-    json!({ "miner": measured.hotkey, "text": text, "fault": fault, "ms": us.div_ceil(1000) })
+    let text = answer.and_then(|answer| answer.as_str().or_else(|| answer.get("text")?.as_str()));
+    let ms = us.div_ceil(1000);
+    json!({ "miner": measured.hotkey, "answer": answer, "text": text, "fault": fault, "ms": ms })
 }
 
 fn replies(measured: &[Measured<Reply>]) -> Value {
@@ -211,6 +217,51 @@ impl Rule for Star {
 
     fn source(&self) -> Option<&str> {
         Some(&self.source)
+    }
+
+    fn exchange(&self) -> Exchange {
+        self.manifest.examine.exchange.unwrap_or_default()
+    }
+
+    fn whom(&self) -> Whom {
+        self.manifest.examine.whom.unwrap_or_default()
+    }
+
+    fn ask(&self, draw: &Draw<Value, Draws>) -> Result<Value, String> {
+        match &draw.secret {
+            Draws::Drawn(_) => Ok(draw.public.clone()),
+            Draws::Failed(why) => Err(why.clone()),
+        }
+    }
+
+    async fn measure(
+        &self,
+        asked: Asked<'_, Self>,
+        came: &Exchanged,
+        _tools: &Tools<'_>,
+    ) -> Result<Reply, ToolError> {
+        let (answer, size, total_us) = match came {
+            Exchanged::Nothing(fault) | Exchanged::Opened { opening: Err(fault), .. } => {
+                return Ok(Reply::Unanswered(*fault));
+            }
+            Exchanged::Replied(message) => {
+                (message.read::<Value>(), message.body.len(), message.total_us)
+            }
+            Exchanged::Opened { commit, opening: Ok(opening) } => {
+                let answer = sealed::opened(&asked.task, &asked.miner, commit, opening);
+                (answer, opening.body.len(), commit.total_us)
+            }
+            Exchanged::Held(_) => (Err(Fault::Malformed), 0, 0),
+        };
+        Ok(match answer {
+            Ok(_) if size > REPLY_MAX => Reply::Unanswered(Fault::TooLarge),
+            Ok(answer) => Reply::Answered { answer, total_us },
+            Err(fault) => Reply::Unanswered(fault),
+        })
+    }
+
+    fn failed(&self, state: &Memory) -> Option<String> {
+        state.failed.clone()
     }
 
     fn draw(&self, prf: &mut Prf, of: &Subject, state: &Memory) -> Draw<Value, Draws> {

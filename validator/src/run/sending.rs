@@ -103,12 +103,11 @@ impl Validator {
 
     fn log_settled(&mut self, view: &View, weights: &Weights) {
         let paid = record::Paid {
-            miners: standing::payees(view, &self.book.book).collect(),
+            miners: standing::payees(view, &*self.session).collect(),
             burn_uid: standing::burn_uid(view),
             weights: weights.clone(),
         };
-        let (rule, validator) = (&self.examiner.rule, self.keypair.hotkey());
-        let scribe = Scribe { rule, validator, book: &self.book };
+        let scribe = Scribe { session: &*self.session, validator: self.keypair.hotkey() };
         self.record.settled(scribe, view.epoch(), view.head.number, paid);
     }
 

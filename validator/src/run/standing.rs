@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use chain::Neuron;
 use chain_metadata::{AxonInfo, Hotkey, Uid, Weights};
 use neuron::Metrics;
-use scoring::book::{Assessment, Book};
+use scoring::book::Assessment;
 use scoring::estimators::Verdict;
-use scoring::weigh::{Payee, shares, weigh};
-use subnet_rules::examiner::paid_once;
-use subnet_rules::manifest::Manifest;
+use subnet_rules::exchange::Whom;
 use subnet_rules::panel::{Candidate, choose, unsure};
+use subnet_rules::session::Session;
 
 use super::view::View;
 use crate::evidence::{Outcome, Round};
-use crate::examine::Examiner;
-use crate::{MinerStatus, Status, measure};
+use crate::{MinerStatus, Status};
 
 /// Counts since the start, by hotkey. Standings themselves are in the book.
 #[derive(Debug, Default)]
@@ -75,7 +73,7 @@ impl Standings {
                     "ok"
                 }
                 Outcome::Unanswered(fault) => {
-                    let name = measure::name(fault);
+                    let name = fault.name();
                     tally.fault = Some(name);
                     name
                 }
@@ -89,18 +87,17 @@ impl Standings {
     pub(super) fn status(
         &self,
         view: &View,
-        examiner: &Examiner,
-        book: &Book,
+        session: &dyn Session,
         weights: Option<&Weights>,
     ) -> Status {
-        let manifest = examiner.rule.manifest();
+        let manifest = session.manifest();
         let me = view.me();
-        let miner = |neuron: &Neuron| self.miner(view, manifest, book, weights, neuron);
+        let miner = |neuron: &Neuron| self.miner(view, session, weights, neuron);
         Status {
             hotkey: view.hotkey,
             uid: me.map(|me| me.uid),
             rule: format!("{} v{}", manifest.name, manifest.version),
-            rule_digest: examiner.rule_digest(),
+            rule_digest: session.digest().to_string(),
             rule_differs: None,
             block: view.head.number,
             epoch: view.epoch(),
@@ -112,26 +109,25 @@ impl Standings {
             reveals: self.reveals.clone(),
             decision: String::new(),
             rounds: self.rounds,
-            miners: miners(view, book).map(miner).collect(),
+            miners: miners(view, session).map(miner).collect(),
         }
     }
 
     fn miner(
         &self,
         view: &View,
-        rule: &Manifest,
-        book: &Book,
+        session: &dyn Session,
         weights: Option<&Weights>,
         neuron: &Neuron,
     ) -> MinerStatus {
-        let assessment = assess(view, rule, book, &neuron.hotkey);
+        let assessment = session.assess(&neuron.hotkey, view.epoch());
         let tally = self.tallies.get(&neuron.hotkey);
         MinerStatus {
             uid: neuron.uid,
             hotkey: neuron.hotkey,
             requests: tally.map_or(0, |tally| tally.requests),
             answered: tally.map_or(0, |tally| tally.answered),
-            score: book.standing(&neuron.hotkey).map(|_| assessment.score()),
+            score: session.book().standing(&neuron.hotkey).map(|_| assessment.score()),
             identity: identity(&assessment).to_owned(),
             weight: weights.map(|weights| weights.value_of(neuron.uid)),
             incentive: ratio(neuron.incentive),
@@ -142,21 +138,20 @@ impl Standings {
 }
 
 /// Whom to ask in a round.
-pub(super) fn panel(
-    view: &View,
-    rule: &Manifest,
-    book: &Book,
-    size: usize,
-) -> Vec<(Hotkey, Option<AxonInfo>)> {
-    let candidates: Vec<Candidate> = miners(view, book)
+pub(super) fn panel(view: &View, session: &dyn Session) -> Vec<(Hotkey, Option<AxonInfo>)> {
+    let candidates: Vec<Candidate> = miners(view, session)
         .map(|neuron| Candidate {
             hotkey: neuron.hotkey,
-            unsure: unsure(&assess(view, rule, book, &neuron.hotkey)),
-            asked: book.standing(&neuron.hotkey).map(|standing| standing.latest_epoch),
+            unsure: unsure(&session.assess(&neuron.hotkey, view.epoch())),
+            asked: session.book().standing(&neuron.hotkey).map(|standing| standing.latest_epoch),
         })
         .collect();
     let axon = |hotkey: &Hotkey| view.metagraph.neuron_of(hotkey).and_then(|n| n.axon);
-    let most = rule.examine.map_or(size, |examine| size.min(examine.panel));
+    // A task that all share is for all of them.
+    let most = match session.whom() {
+        Whom::Each => session.manifest().examine.panel.unwrap_or(candidates.len()),
+        Whom::Shared | Whom::Committed => candidates.len(),
+    };
     choose(&candidates, most, view.head.hash)
         .into_iter()
         .map(|hotkey| (hotkey, axon(&hotkey)))
@@ -165,35 +160,25 @@ pub(super) fn panel(
 
 /// The weights that the evidence earns; `None` where there is none, or where it does not make
 /// valid weights.
-pub(super) fn weights(
-    view: &View,
-    rule: &Manifest,
-    book: &Book,
-    clusters: &[Vec<Hotkey>],
-) -> Option<Weights> {
-    let mut payees: Vec<Payee> = payees(view, book)
-        .map(|(hotkey, uid)| Payee {
-            hotkey,
-            uid,
-            worth: assess(view, rule, book, &hotkey).score(),
-        })
-        .collect();
-    paid_once(&mut payees, clusters);
-    let (pay, burn_uid) = (&rule.pay, burn_uid(view));
-    let weighed = shares(&payees, &pay.shape, pay.burn)
-        .and_then(|shares| shares.map_or(Ok(None), |shares| weigh(&shares, burn_uid)));
-    weighed.unwrap_or_else(|error| {
-        tracing::error!(%error, "the evidence makes no weights");
-        None
-    })
+pub(super) fn weights(view: &View, session: &dyn Session) -> Option<Weights> {
+    let payees: Vec<_> = payees(view, session).collect();
+    let settled = session.settle(view.epoch(), &payees, burn_uid(view));
+    settled.map_or_else(
+        |error| {
+            tracing::error!(%error, "the evidence makes no weights");
+            None
+        },
+        |settled| settled.weights,
+    )
 }
 
 /// Those about whom there is evidence, and where they are.
 pub(super) fn payees<'v>(
     view: &'v View,
-    book: &'v Book,
+    session: &'v dyn Session,
 ) -> impl Iterator<Item = (Hotkey, Option<Uid>)> + 'v {
-    let known = miners(view, book).filter(|neuron| book.standing(&neuron.hotkey).is_some());
+    let known = miners(view, session)
+        .filter(|neuron| session.book().standing(&neuron.hotkey).is_some());
     known.map(|neuron| (neuron.hotkey, Some(neuron.uid)))
 }
 
@@ -203,15 +188,11 @@ pub(super) fn burn_uid(view: &View) -> Option<Uid> {
 }
 
 /// Those who serve, or about whom there is evidence: never ourselves.
-fn miners<'v>(view: &'v View, book: &'v Book) -> impl Iterator<Item = &'v Neuron> {
+fn miners<'v>(view: &'v View, session: &'v dyn Session) -> impl Iterator<Item = &'v Neuron> {
     view.metagraph.neurons.iter().filter(|neuron| {
-        let serves = neuron.axon.is_some() || book.standing(&neuron.hotkey).is_some();
+        let serves = neuron.axon.is_some() || session.book().standing(&neuron.hotkey).is_some();
         serves && neuron.hotkey != view.hotkey
     })
-}
-
-fn assess(view: &View, rule: &Manifest, book: &Book, hotkey: &Hotkey) -> Assessment {
-    book.assess(&rule.tracks, hotkey, view.epoch())
 }
 
 /// What the rule's gates say together: `serve` has one, its identity gate.
