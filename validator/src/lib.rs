@@ -31,6 +31,7 @@ mod run;
 pub mod schedule;
 mod status;
 pub mod store;
+mod stranger;
 pub mod watch;
 
 /// Arguments with which this program hosts rules in Starlark.

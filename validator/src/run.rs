@@ -10,7 +10,7 @@ use std::time::Duration;
 use chain::{Chain, Heads, Keypair};
 use chain_metadata::{MechId, Weights};
 use inference::{Engine, EngineOptions};
-use neuron::{Health, Shutdown, expand};
+use neuron::{Claim, Health, Shutdown, Vitals, expand};
 use subnet_rules::digest::Digest;
 use subnet_rules::package::Package;
 use subnet_rules::serve::Calibration;
@@ -20,13 +20,13 @@ use tokio::task::JoinSet;
 use wire::{Client, Network};
 
 use crate::adoption::Adoption;
-use crate::courier::{Courier, Delivery};
+use crate::courier::{Courier, Delivery, Search};
 use crate::evidence::Ledgerbook;
 use crate::exam::{Exam, names_model};
 use crate::examine::{Examiner, Finished, Plan};
 use crate::library::{Shelf, published};
 use crate::record::{Record, Scribe};
-use crate::schedule::{Decision, decide};
+use crate::schedule::Decision;
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
 use crate::{Config, Error, HOST, Status, calibration};
@@ -62,8 +62,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         started = Box::pin(Validator::start(config, parts, &shutdown)) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    validator.live(&shutdown).await;
-    Ok(())
+    validator.live(&shutdown).await
 }
 
 struct Validator {
@@ -83,6 +82,17 @@ struct Validator {
     status: Option<watch::Sender<Status>>,
     /// The newest head acted on.
     seen: u64,
+    /// How far blocks were searched for the open submission, and for a reveal.
+    search: Search,
+    reveal_search: Search,
+    /// The epoch of the journal's last copy.
+    backed_up: Option<u64>,
+    /// The name of the last decision.
+    decided: Option<&'static str>,
+    /// What the connection and the clock do to being ready, and the service manager's watchdog.
+    vitals: Vitals,
+    /// Keeps other programs on this machine from acting for the hotkey.
+    _claim: Claim,
     /// The round under way.
     rounds: JoinSet<Finished>,
     /// The submission under way.
@@ -108,6 +118,8 @@ impl Validator {
             chain.hyperparameters(netuid, None).await?;
             return Err(Error::Unregistered { hotkey, netuid });
         }
+        let claim = Claim::of_chain(&chain, netuid, &hotkey, "validator").await?;
+        let vitals = Vitals::new(chain.clone(), health.clone(), local);
         let dir = expand(&config.state.dir);
         let owner = Owner {
             hotkey,
@@ -116,6 +128,10 @@ impl Validator {
             mechid: MechId(config.weights.mechid),
         };
         let store = Store::open(&dir, &owner)?;
+        if let Some(why) = store.restored() {
+            let why = format!("the journal was damaged ({why}); its last good copy is used");
+            health.readiness.object("journal", why);
+        }
         let engine = if let Some(engine) = parts.engine {
             engine
         } else {
@@ -167,20 +183,38 @@ impl Validator {
             watch,
             status: parts.status,
             seen: 0,
+            search: Search::default(),
+            reveal_search: Search::default(),
+            backed_up: None,
+            decided: None,
+            vitals,
+            _claim: claim,
             rounds: JoinSet::new(),
             deliveries: JoinSet::new(),
             _services: services,
         })
     }
 
-    /// The loop: what happens is a head, the end of a round, or the end of a delivery.
-    async fn live(&mut self, shutdown: &Shutdown) {
+    /// The loop: what happens is a head, the end of a round, the end of a delivery, or the time for a
+    /// sign of life.
+    ///
+    /// # Errors
+    /// What cannot be mended by trying again.
+    async fn live(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
         let mut heads = self.chain.heads();
         loop {
+            let pulse = self.vitals.next_beat();
             let done = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(pulse) => {
+                    self.vitals.beat();
+                    continue;
+                }
                 ready = ready(&mut heads) => match ready {
-                    Ok(()) => self.at_head().await,
+                    Ok(()) => tokio::select! {
+                        () = shutdown.cancelled() => return Ok(()),
+                        done = self.at_head() => done,
+                    },
                     Err(error) => Err(error.into()),
                 },
                 Some(round) = self.rounds.join_next() => {
@@ -190,32 +224,30 @@ impl Validator {
                     delivery.map_err(Error::from).and_then(|delivery| self.delivered(delivery))
                 }
             };
-            self.note(done);
+            self.note("loop", done)?;
+            self.vitals.beat();
         }
     }
 
-    /// One head: read it, examine if it is time, decide about weights, act.
+    /// One head: read it, then every step that it calls for. One that fails keeps no other from
+    /// being taken: a rule that cannot be read stops no weights.
     async fn at_head(&mut self) -> Result<(), Error> {
         let head = self.chain.finalized_head().await?;
         if head.number <= self.seen {
             return Ok(());
         }
-        self.seen = head.number;
         let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
+        self.seen = head.number;
         self.standings.note_epoch(&view);
-        self.follow_commits(&view).await?;
-        self.follow_rule(&view).await?;
-        self.examine(&view)?;
-        let weights = self.weights(&view);
-        let ledger = self.store.ledger(view.epoch())?;
-        let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
-        let decision = self.preflight(&view, weights.as_ref(), decision).await?;
-        self.show(&view, weights.as_ref(), decision);
-        match (decision, weights) {
-            (Decision::Submit, Some(weights)) => self.submit(&view, &weights).await,
-            (Decision::Reconcile, _) if self.deliveries.is_empty() => self.reconcile(&view).await,
-            _ => Ok(()),
-        }
+        let kept = self.keep_journal(&view);
+        self.note("copy", kept)?;
+        let followed = self.follow_commits(&view).await;
+        self.note("commits", followed)?;
+        let followed = self.follow_rule(&view).await;
+        self.note("owner", followed)?;
+        let examined = self.examine(&view);
+        self.note("examine", examined)?;
+        self.see_to_weights(&view).await
     }
 
     /// Adopts the owner's rule once an epoch begins after it was published, between two rounds. The
@@ -339,16 +371,21 @@ impl Validator {
         }
     }
 
-    /// What goes wrong on the way is said, and tried again at the next head: evidence and journal
-    /// are on disk, so nothing is lost by waiting.
-    fn note(&self, done: Result<(), Error>) {
+    /// What goes wrong on the way is said, with all of its causes, and tried again at the next head:
+    /// evidence and journal are on disk, so nothing is lost by waiting.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    fn note(&self, part: &'static str, done: Result<(), Error>) -> Result<(), Error> {
         match done {
-            Ok(()) => self.health.readiness.clear("loop"),
+            Ok(()) => self.health.readiness.clear(part),
+            Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object("loop", error.to_string());
+                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
+                self.health.readiness.object(part, neuron::causes(&error));
             }
         }
+        Ok(())
     }
 }
 
