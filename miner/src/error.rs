@@ -87,6 +87,23 @@ pub enum Error {
         /// The subnet.
         netuid: NetUid,
     },
+    /// Another process on this machine serves the hotkey.
+    #[error(transparent)]
+    Claim(#[from] neuron::ClaimError),
+    /// Somebody else publishes endpoints for the hotkey.
+    #[error(
+        "another program publishes {ip}:{port} for {hotkey} on subnet {netuid}, again and again"
+    )]
+    Twin {
+        /// The hotkey.
+        hotkey: Hotkey,
+        /// The subnet.
+        netuid: NetUid,
+        /// Where the other serves.
+        ip: std::net::IpAddr,
+        /// Its port.
+        port: u16,
+    },
     /// The chain cannot be read as we know it.
     #[error("cannot read the chain")]
     Read(#[from] ReadError),
@@ -108,6 +125,7 @@ impl Explain for Error {
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
             Self::Link(LinkError::Interrupted) => Exit::Interrupted,
             Self::Unregistered { .. } | Self::Publish(_) => Exit::Refused,
+            Self::Twin { .. } | Self::Claim(_) | Self::Lock(_) => Exit::Twin,
             _ => Exit::Failed,
         }
     }
@@ -132,7 +150,10 @@ impl Explain for Error {
                  tokenizer.json and safetensors"
                     .into()
             }
-            Self::Lock(_) => "one process serves a hotkey; stop the other one first".into(),
+            Self::Twin { .. } => "stop the other one, or give it a hotkey of its own".into(),
+            Self::Lock(_) | Self::Claim(_) => {
+                "one process serves a hotkey; stop the other one first".into()
+            }
             Self::Listen { .. } => "--axon-port takes another port, 0 any free one".into(),
             Self::OpenToAll { .. } => {
                 "--openai-key (or GANGLION_MINER_OPENAI_KEY) sets a key".into()

@@ -3,16 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chain::{Call, Chain, Keypair, Metagraph};
+use chain::{Call, Chain, Keypair, Metagraph, SubmitError};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
 use inference::{Embedder, Engine, EngineError, EngineOptions, Model, ModelId, ModelSource};
-use neuron::{Health, Shutdown, expand};
+use neuron::{Claim, Health, Shutdown, Vitals, expand};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos};
 
+use crate::axon::Rivals;
 use crate::openai::{Backends, Surface};
 use crate::service::{REQUESTS, Service};
 use crate::{Behaviour, Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
@@ -76,6 +77,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         tasks.spawn(serving);
     }
     let chain = config.chain.connect(&health.readiness, &shutdown).await?;
+    let _claim = Claim::of_chain(&chain, config.chain.netuid(), &hotkey, "miner").await?;
     let metagraph = registered(&chain, &config, &hotkey).await?;
     let roster = Arc::new(Roster::unread());
     roster.replace(may_ask(&metagraph, &config.admission));
@@ -102,6 +104,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
             wire::serve(listener, router, limits, gate.1, stop).await;
         }
     });
+    let vitals = Vitals::new(chain.clone(), health.clone(), local);
     let keeper = Keeper {
         config,
         chain,
@@ -113,6 +116,9 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         model: announced.to_string(),
         bound,
         status: parts.status,
+        rivals: Rivals::default(),
+        publishing: JoinSet::new(),
+        vitals,
     };
     keeper.keep(metagraph, &shutdown).await?;
     shutdown.cancelled().await;
@@ -255,65 +261,111 @@ struct Keeper {
     model: String,
     bound: SocketAddr,
     status: Option<watch::Sender<Option<Status>>>,
+    /// What the chain showed published since we published ourselves.
+    rivals: Rivals,
+    /// The publication under way: it may wait for a block for as long as its era lasts, and nothing
+    /// else waits for it.
+    publishing: JoinSet<Result<AxonInfo, SubmitError>>,
+    vitals: Vitals,
 }
 
 impl Keeper {
-    async fn keep(&self, first: Metagraph, shutdown: &Shutdown) -> Result<(), Error> {
+    async fn keep(mut self, first: Metagraph, shutdown: &Shutdown) -> Result<(), Error> {
         let mut next = first.block;
         let mut heads = self.chain.heads();
         self.take_in(&first);
         loop {
-            let head = tokio::select! {
-                head = heads.next() => head,
+            let pulse = self.vitals.next_beat();
+            tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-            };
-            match head {
-                Ok(head) if head.number < next => {}
-                Ok(head) => {
-                    let refreshed = self.refresh(head.number).await;
-                    self.note(refreshed)?;
-                    next = head.number + REFRESH_BLOCKS;
+                () = tokio::time::sleep_until(pulse) => {}
+                Some(published) = self.publishing.join_next() => {
+                    let published = published.map_err(Error::from).and_then(|published| {
+                        published.map_err(Error::Publish)
+                    });
+                    self.published(published)?;
                 }
-                Err(error) => self.note(Err(error.into()))?,
+                head = heads.next() => match head {
+                    Ok(head) if head.number < next => {}
+                    Ok(head) => {
+                        let refreshed = tokio::select! {
+                            () = shutdown.cancelled() => return Ok(()),
+                            refreshed = self.refresh(head.number) => refreshed,
+                        };
+                        self.note("metagraph", refreshed)?;
+                        next = head.number + REFRESH_BLOCKS;
+                    }
+                    Err(error) => self.note("metagraph", Err(error.into()))?,
+                }
             }
+            self.vitals.beat();
         }
     }
 
-    /// What goes wrong with the chain on the way is said and tried again; requests are served
-    /// meanwhile, for those who could ask before.
-    fn note(&self, result: Result<(), Error>) -> Result<(), Error> {
+    /// What goes wrong with the chain on the way is said, with its causes, and tried again; requests
+    /// are served meanwhile, for those who could ask before.
+    fn note(&self, part: &'static str, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            Ok(()) => self.health.readiness.clear("chain"),
+            Ok(()) => self.health.readiness.clear(part),
             Err(error @ (Error::Read(_) | Error::Publish(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object("chain", error.to_string());
+                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
+                self.health.readiness.object(part, neuron::causes(&error));
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    async fn refresh(&self, now: u64) -> Result<(), Error> {
+    async fn refresh(&mut self, now: u64) -> Result<(), Error> {
         let netuid = self.config.chain.netuid();
         let metagraph = self.chain.metagraph(netuid, None).await?;
         self.take_in(&metagraph);
-        let Some(neuron) = metagraph.neuron_of(&self.keypair.hotkey()) else { return Ok(()) };
-        if !self.config.axon.publish {
+        let hotkey = self.keypair.hotkey();
+        let Some(neuron) = metagraph.neuron_of(&hotkey) else { return Ok(()) };
+        if !self.config.axon.publish || !self.publishing.is_empty() {
             return Ok(());
         }
+        if let Some(axon) = &neuron.axon
+            && self.rivals.see(axon, &self.wanted)
+        {
+            let ip = axon.ip;
+            return Err(Error::Twin { hotkey, netuid, ip, port: axon.port });
+        }
+        self.tell_of_rivals();
         let rate_limit = self.chain.hyperparameters(netuid, None).await?.serving_rate_limit;
         match publish(neuron.axon.as_ref(), &self.wanted, now, rate_limit) {
-            Publish::Unchanged => Ok(()),
+            Publish::Unchanged => {}
             Publish::Wait { until } => {
                 tracing::info!(until, "the new endpoint waits for the serving rate limit");
-                Ok(())
             }
             Publish::Now(endpoint) => {
                 let call = Call::serve_axon(netuid, &endpoint);
-                self.chain.submit(&call, &self.keypair).await.map_err(Error::Publish)?;
-                tracing::info!(ip = %endpoint.ip, port = endpoint.port, "endpoint published");
-                Ok(())
+                let (chain, keypair) = (self.chain.clone(), self.keypair.clone());
+                self.publishing
+                    .spawn(async move { chain.submit(&call, &keypair).await.map(|_| endpoint) });
             }
+        }
+        Ok(())
+    }
+
+    fn published(&mut self, published: Result<AxonInfo, Error>) -> Result<(), Error> {
+        let done = published.map(|endpoint| {
+            tracing::info!(ip = %endpoint.ip, port = endpoint.port, "endpoint published");
+            self.rivals.published();
+        });
+        self.note("axon", done)
+    }
+
+    fn tell_of_rivals(&self) {
+        match self.rivals.last() {
+            Some(axon) => self.health.readiness.object(
+                "twin",
+                format!(
+                    "another program published {}:{} for this hotkey; a second time ends this one",
+                    axon.ip, axon.port
+                ),
+            ),
+            None => self.health.readiness.clear("twin"),
         }
     }
 
