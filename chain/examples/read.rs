@@ -43,7 +43,7 @@ async fn read(
     Ok(serde_json::json!({
         "spec": chain.spec_version().await?,
         "genesis": hex::encode(chain.genesis_hash()),
-        "block": {"number": head.number, "hash": hex::encode(head.hash), "ms": head.timestamp_ms},
+        "block": {"number": head.number, "hash": hex::encode(head.hash), "ms": chain.time_of(head.hash).await?},
         "block_time_s": chain.block_time().await?.as_secs_f64(),
         "balance": chain.balance(coldkey).await?.rao(),
         "nonce": chain.nonce(coldkey.as_bytes()).await?,

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use chain_metadata::{
     Alpha, Coldkey, EpochClock, Hotkey, Hyperparameters, MechId, NetUid, Tao, Uid, activity_cutoff,
 };
-use futures::future::try_join;
 use sp_crypto_hashing::twox_128;
 use subxt::{
     OnlineClient, SubstrateConfig,
@@ -19,6 +18,7 @@ use subxt::{
 use crate::{
     ConnectError, ConnectOptions, Head, Heads, Metagraph, ReadError,
     at::{At, Item, Rpc},
+    condition::{Condition, Gauge},
     link::Link,
 };
 
@@ -31,6 +31,7 @@ pub struct Chain(Arc<Inner>);
 
 struct Inner {
     link: Arc<Link>,
+    gauge: Gauge,
     rpc: Rpc,
     api: OnlineClient<SubstrateConfig>,
 }
@@ -55,6 +56,12 @@ struct AccountData {
 
 #[derive(scale_decode::DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+struct Nonce {
+    nonce: u32,
+}
+
+#[derive(scale_decode::DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 struct StakeInfo {
     stake: u64,
 }
@@ -74,7 +81,8 @@ impl Chain {
             // Nothing is asked here, as the genesis hash is known; the type allows for it.
             ConnectError::Client { source: Box::new(e) }
         })?;
-        Ok(Self(Arc::new(Inner { link, rpc: Rpc::new(client), api })))
+        let gauge = Gauge::default();
+        Ok(Self(Arc::new(Inner { link, gauge, rpc: Rpc::new(client), api })))
     }
 
     /// Hash of block 0, the same on every endpoint.
@@ -82,9 +90,9 @@ impl Chain {
         self.0.link.genesis()
     }
 
-    /// The endpoint in use, or next to be tried.
+    /// The endpoint in use, or next to be tried, without what may be secret in it.
     pub fn endpoint(&self) -> String {
-        self.0.link.endpoint().to_string()
+        self.0.link.name(self.0.link.home())
     }
 
     /// Version of the runtime after the newest finalized block.
@@ -92,27 +100,55 @@ impl Chain {
         Ok(self.at(None).await?.api.spec_version())
     }
 
-    /// The newest finalized block.
-    pub async fn finalized_head(&self) -> Result<Head, ReadError> {
-        let hash = self.rpc().chain_get_finalized_head().await?;
-        let (number, timestamp_ms) = try_join(self.number_of(hash), self.timestamp(hash)).await?;
-        Ok(Head { number, hash: hash.0, timestamp_ms })
+    /// How the connection fares, as the last [`Heads`] saw it.
+    pub fn condition(&self) -> Condition {
+        self.0.gauge.condition(&self.0.link)
     }
 
-    /// Finalized blocks from the newest on, in order, none skipped.
+    /// The newest finalized block. Needs no state.
+    pub async fn finalized_head(&self) -> Result<Head, ReadError> {
+        let hash = self.rpc().chain_get_finalized_head().await?;
+        Ok(Head { number: self.number_of(hash).await?, hash: hash.0 })
+    }
+
+    /// The newest finalized block, each time that there is one: those in between are skipped by a
+    /// reader that is slow, or was cut off.
     pub fn heads(&self) -> Heads {
-        Heads::new(self.clone(), None)
+        Heads::newest(self.clone())
     }
 
     /// Finalized blocks from this one on, in order, none skipped.
     pub fn heads_from(&self, number: u64) -> Heads {
-        Heads::new(self.clone(), Some(number))
+        Heads::in_order(self.clone(), number)
     }
 
-    /// The block at a height.
+    /// The block at a height. Needs no state.
     pub async fn block(&self, number: u64) -> Result<Head, ReadError> {
-        let hash = self.hash_of(number).await?;
-        Ok(Head { number, hash: hash.0, timestamp_ms: self.timestamp(hash).await? })
+        Ok(Head { number, hash: self.hash_of(number).await?.0 })
+    }
+
+    /// The author's clock at a block (`Timestamp.Now`), Unix milliseconds; `None` on a chain without
+    /// one. The key is the same in every runtime and the value a plain u64, so this needs no
+    /// metadata.
+    pub async fn time_of(&self, block: [u8; 32]) -> Result<Option<u64>, ReadError> {
+        let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
+        let bytes = self.rpc().state_get_storage(&key, Some(H256(block))).await?;
+        Ok(bytes.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?))))
+    }
+
+    /// Whether some endpoint still has the state after a block: nodes drop states after 256 blocks,
+    /// unless they are archives.
+    pub async fn keeps_state(&self, block: [u8; 32]) -> Result<bool, ReadError> {
+        match self.time_of(block).await {
+            Ok(_) => Ok(true),
+            // The same read at a state that must be there tells a state that is gone from a node in
+            // trouble.
+            Err(ReadError::Node { .. } | ReadError::NoBlock { .. }) => {
+                let head = self.rpc().chain_get_finalized_head().await?;
+                self.time_of(head.0).await.map(|_| false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A subnet's neurons at a block (or at the newest finalized one), in one runtime call.
@@ -267,6 +303,14 @@ impl Chain {
         at.require(SUBTENSOR, "LastUpdate", (netuid.storage_index(mechanism),)).await
     }
 
+    /// The nonce of an account after a block: how many of its extrinsics the chain has taken.
+    pub async fn nonce_at(&self, account: &[u8; 32], block: [u8; 32]) -> Result<u32, ReadError> {
+        let at = self.at(Some(block)).await?;
+        let found: Option<Nonce> =
+            at.fetch("System", "Account", (Value::from_bytes(account),)).await?;
+        Ok(found.map_or(0, |account| account.nonce))
+    }
+
     /// The next nonce of an account, transactions in the pool included.
     pub async fn nonce(&self, account: &[u8; 32]) -> Result<u32, ReadError> {
         let nonce = self.rpc().system_account_next_index(&AccountId32(*account)).await?;
@@ -292,6 +336,14 @@ impl Chain {
         crate::raw_metadata::fetch(self.rpc(), hash).await
     }
 
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.0.link
+    }
+
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.0.gauge
+    }
+
     pub(crate) fn rpc(&self) -> &Rpc {
         &self.0.rpc
     }
@@ -312,6 +364,14 @@ impl Chain {
         self.at(best.map(|hash| hash.0)).await
     }
 
+    /// The height of the newest block, finalized or not.
+    pub(crate) async fn best_number(&self) -> Result<u64, ReadError> {
+        let header = self.rpc().chain_get_header(None).await?;
+        header
+            .map(|header| header.number)
+            .ok_or_else(|| ReadError::NoBlock { block: "best".into() })
+    }
+
     pub(crate) async fn finalized_number(&self) -> Result<u64, ReadError> {
         let hash = self.rpc().chain_get_finalized_head().await?;
         self.number_of(hash).await
@@ -327,14 +387,6 @@ impl Chain {
         let header = self.rpc().chain_get_header(Some(hash)).await?;
         let header = header.ok_or_else(|| ReadError::NoBlock { block: format!("{hash:?}") })?;
         Ok(header.number)
-    }
-
-    /// The author's clock at a block. The key is the same in every runtime and the value a plain
-    /// u64, so this needs no metadata.
-    async fn timestamp(&self, hash: H256) -> Result<Option<u64>, ReadError> {
-        let key = [twox_128(b"Timestamp"), twox_128(b"Now")].concat();
-        let bytes = self.rpc().state_get_storage(&key, Some(hash)).await?;
-        Ok(bytes.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?))))
     }
 }
 

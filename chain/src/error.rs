@@ -249,14 +249,19 @@ pub enum SubmitError {
         /// Why.
         reason: PoolRefusal,
     },
-    /// The pool took it and dropped it, or no block took it in time. It can no longer take
-    /// effect.
+    /// No block took it in time. It can no longer take effect.
     #[error("no block up to {era_end} took the extrinsic 0x{}", hex::encode(hash))]
     NotIncluded {
         /// Hash of the extrinsic.
         hash: [u8; 32],
         /// First block in which it was no longer valid.
         era_end: u64,
+    },
+    /// Another program of the same key has used the nonce; it can no longer take effect.
+    #[error("nonce {nonce} was used by another program with this key")]
+    NonceTaken {
+        /// The nonce.
+        nonce: u32,
     },
     /// The call does not fit the runtime.
     #[error("the runtime takes no such call: {call}")]

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Chain::connect ── endpoints with fallback, a deadline on every request, one genesis
-//!   heads()                      finalized blocks in order, none skipped
+//!   heads()                      the newest finalized block, each time that there is one
+//!   condition()                  how endpoints and clock fare
 //!   metagraph(netuid, at)        a subnet at a block, in one runtime call
 //!   prepare → broadcast          fixed bytes for a journal; included, or refused by name
 //!   find_extrinsic               what became of it, after a crash
@@ -22,6 +23,7 @@ mod call;
 pub mod cli;
 mod client;
 mod commitment;
+mod condition;
 mod error;
 mod head;
 mod hidden;
@@ -29,6 +31,7 @@ mod link;
 mod metagraph;
 mod raw_metadata;
 mod submit;
+mod survey;
 pub mod timelock;
 pub mod wallet;
 
@@ -39,6 +42,7 @@ pub use chain_metadata::{
 };
 pub use client::Chain;
 pub use commitment::{Commitment, CommitmentError, FIELD_MAX, FIELDS_MAX};
+pub use condition::Condition;
 pub use error::{
     ConnectError, EndpointError, Invalid, PoolRefusal, ReadError, Refusal, SubmitError,
 };

@@ -1,8 +1,17 @@
-//! One JSON-RPC connection that outlives its sockets.
+//! One JSON-RPC connection that outlives its sockets and its endpoints.
 //!
-//! Every request has a deadline. A socket that broke or stayed mute is dropped, and the next
-//! request opens another, at the next endpoint in turn; requests that only read are then sent
-//! again. An endpoint that serves another chain is never used.
+//! ```text
+//! request ──► home ──► answer
+//!              ├── broken, mute ───────► its socket is closed; the next endpoint is home
+//!              ├── overloaded, ill ────► the next endpoint answers, and is home
+//!              ├── has not that state ─► another endpoint answers; home stays
+//!              └── an error of ours ───► the caller's
+//! ```
+//!
+//! Every request has a deadline. Requests that change nothing when they are sent twice are sent to
+//! each endpoint before they fail. An endpoint that was left is gone back to: [`Link::survey`] asks
+//! all of them where the chain is, and [`choose`] decides. An endpoint that serves another chain is
+//! never used.
 
 use std::{
     error::Error as StdError,
@@ -13,18 +22,26 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use jsonrpsee_core::client::Client;
 use jsonrpsee_ws_client::WsClientBuilder;
-use parking_lot::RwLock;
+use parking_lot::{Mutex as Guarded, RwLock};
 use rustls::{ClientConfig, pki_types::CertificateDer};
+use serde::de::DeserializeOwned;
 use subxt::rpcs::{
-    Error as RpcError, RpcClientT,
+    Error as RpcError, RpcClientT, UserError,
     client::{RawRpcFuture, RawRpcSubscription, RawValue},
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 use url::Url;
 
-use crate::{ConnectError, EndpointError};
+use crate::{
+    ConnectError, EndpointError,
+    survey::{Sighting, TIMESTAMP_KEY, choose},
+};
 
 /// Largest answer accepted. A runtime's metadata is under 1 MiB in hex, a metagraph of 4,096
 /// neurons about 2 MiB.
@@ -35,6 +52,13 @@ const MAX_REQUEST_BYTES: u32 = 16 << 20;
 
 /// Notifications a slow subscriber may be behind before the connection drops the subscription.
 const MAX_BUFFERED_NOTIFICATIONS: usize = 1024;
+
+/// First time for which an endpoint that was left is not gone back to; doubles up to
+/// [`LONGEST_REST`] when it has to be left again.
+const FIRST_REST: Duration = Duration::from_secs(30);
+
+/// Longest such time: a provider's quota is often by the hour.
+const LONGEST_REST: Duration = Duration::from_secs(1_800);
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -67,9 +91,11 @@ impl Default for ConnectOptions {
 #[non_exhaustive]
 pub(crate) enum LinkError {
     #[error("{method} was not answered within {deadline:?} by {endpoint}")]
-    Mute { method: String, endpoint: Url, deadline: Duration },
+    Mute { method: String, endpoint: String, deadline: Duration },
     #[error("the connection to {endpoint} broke during {method}")]
-    Broken { method: String, endpoint: Url, source: Box<dyn StdError + Send + Sync> },
+    Broken { method: String, endpoint: String, source: Box<dyn StdError + Send + Sync> },
+    #[error("{endpoint} is in trouble: {message} (code {code})")]
+    Ill { endpoint: String, code: i32, message: String },
     #[error("a request was answered as a subscription, or the other way round")]
     Confused,
     #[error(transparent)]
@@ -82,11 +108,72 @@ impl From<LinkError> for RpcError {
     }
 }
 
+/// What a node's error speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The request: every node would answer so.
+    Request,
+    /// The node's memory: another may still have that state, and this one is well otherwise.
+    History,
+    /// The node: overloaded, limited, failing inside, or without the method.
+    Node,
+}
+
+/// What an error speaks of. Codes of JSON-RPC 2.0 (−32603 inside, −32601 no such method,
+/// −32000…−32099 the server's own), of providers (429, −32005 a limit), and of Substrate: 4003 the
+/// client (most often a state that was dropped), 1012 a ban in this node's pool, 1016 its pool is
+/// full.
+pub(crate) fn blame(error: &UserError) -> Blame {
+    let says = |text: &str| error.message.contains(text);
+    match error.code {
+        // The client's error and the server's range are shared by a state that is gone and by
+        // everything else: the node's words are all there is to tell them apart, and telling them
+        // apart wrongly costs one change of endpoint.
+        4003 => Blame::History,
+        _ if says("tate already discarded") || says("UnknownBlock") => Blame::History,
+        429 | 1012 | 1016 | -32_601 | -32_603 | -32_099..=-32_000 => Blame::Node,
+        _ => Blame::Request,
+    }
+}
+
 /// A socket that is open, as far as we know.
 struct Session {
     client: Client,
     /// Its endpoint's place in the list.
     place: usize,
+}
+
+/// What is known of an endpoint.
+#[derive(Default)]
+struct Post {
+    session: RwLock<Option<Arc<Session>>>,
+    /// Held while connecting, so that one task connects and the others wait for it.
+    connecting: Mutex<()>,
+    rest: Guarded<Rest>,
+}
+
+/// How long an endpoint that was left is left alone.
+#[derive(Clone, Copy, Default)]
+struct Rest {
+    until: Option<Instant>,
+    length: Duration,
+}
+
+impl Rest {
+    fn begin(&mut self, now: Instant) {
+        // One that held for as long as it last rested begins anew.
+        let held = self.until.is_some_and(|until| now > until + self.length);
+        self.length = if self.length.is_zero() || held {
+            FIRST_REST
+        } else {
+            (self.length * 2).min(LONGEST_REST)
+        };
+        self.until = Some(now + self.length);
+    }
+
+    fn lasts(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
 }
 
 /// See the module's documentation.
@@ -95,11 +182,11 @@ pub(crate) struct Link {
     options: ConnectOptions,
     tls: Option<ClientConfig>,
     genesis: RwLock<Option<[u8; 32]>>,
-    session: RwLock<Option<Arc<Session>>>,
-    /// Held while connecting, so that one task connects and the others wait for it.
-    connecting: Mutex<()>,
-    /// The endpoint to try first.
-    first: AtomicUsize,
+    posts: Vec<Post>,
+    /// The endpoint that is asked first.
+    home: AtomicUsize,
+    /// Why the first of the list is not home, or why nobody answers.
+    trouble: RwLock<Option<String>>,
 }
 
 impl Link {
@@ -115,12 +202,12 @@ impl Link {
         let secure = endpoints.iter().any(|e| e.scheme() == "wss");
         let tls = if secure { Some(tls_config(&options.extra_roots)?) } else { None };
         let link = Self {
+            posts: endpoints.iter().map(|_| Post::default()).collect(),
             endpoints,
             tls,
             genesis: RwLock::new(options.genesis),
-            session: RwLock::new(None),
-            connecting: Mutex::new(()),
-            first: AtomicUsize::new(0),
+            home: AtomicUsize::new(0),
+            trouble: RwLock::new(None),
             options,
         };
         link.session().await?;
@@ -132,47 +219,62 @@ impl Link {
         self.genesis.read().unwrap_or_default()
     }
 
-    /// The endpoint in use, or to be tried next.
-    pub(crate) fn endpoint(&self) -> &Url {
-        let session = self.session.read().clone();
-        let place = session.map_or_else(|| self.first.load(Ordering::Relaxed), |s| s.place);
-        &self.endpoints[place % self.endpoints.len()]
+    /// The place in the list of the endpoint that is asked first.
+    pub(crate) fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed) % self.endpoints.len()
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// An endpoint without what may be secret in it.
+    pub(crate) fn name(&self, place: usize) -> String {
+        public_name(&self.endpoints[place % self.endpoints.len()])
+    }
+
+    /// Why the first endpoint of the list is not in use, or why none is; `None` when all is well.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.read().clone()
+    }
+
+    /// A session at home, or at the next endpoint that answers, which is home from then on.
     async fn session(&self) -> Result<Arc<Session>, ConnectError> {
-        if let Some(session) = self.live_session() {
-            return Ok(session);
-        }
-        let _connecting = self.connecting.lock().await;
-        if let Some(session) = self.live_session() {
-            return Ok(session);
-        }
-        let session = Arc::new(self.connect().await?);
-        *self.session.write() = Some(Arc::clone(&session));
-        Ok(session)
-    }
-
-    fn live_session(&self) -> Option<Arc<Session>> {
-        self.session.read().clone().filter(|session| session.client.is_connected())
-    }
-
-    /// Tries each endpoint once, beginning after the one that failed last.
-    async fn connect(&self) -> Result<Session, ConnectError> {
         let mut failures = Vec::new();
+        let home = self.home();
         for offset in 0..self.endpoints.len() {
-            let place = (self.first.load(Ordering::Relaxed) + offset) % self.endpoints.len();
-            match self.connect_to(place).await {
+            let place = (home + offset) % self.endpoints.len();
+            match self.session_at(place).await {
                 Ok(session) => {
-                    self.first.store(place, Ordering::Relaxed);
+                    if place != home {
+                        self.settle(place);
+                    }
                     return Ok(session);
                 }
                 Err(error) => {
-                    tracing::warn!(endpoint = %self.endpoints[place], %error, "endpoint refused");
-                    failures.push((self.endpoints[place].to_string(), error));
+                    tracing::warn!(endpoint = %self.name(place), %error, "endpoint refused");
+                    self.posts[place].rest.lock().begin(Instant::now());
+                    self.note(format!("{}: {error}", self.name(place)));
+                    failures.push((self.name(place), error));
                 }
             }
         }
         Err(ConnectError::Unreachable { failures })
+    }
+
+    async fn session_at(&self, place: usize) -> Result<Arc<Session>, EndpointError> {
+        let post = &self.posts[place];
+        if let Some(session) = post.live() {
+            return Ok(session);
+        }
+        let _connecting = post.connecting.lock().await;
+        if let Some(session) = post.live() {
+            return Ok(session);
+        }
+        let session = Arc::new(self.connect_to(place).await?);
+        *post.session.write() = Some(Arc::clone(&session));
+        Ok(session)
     }
 
     async fn connect_to(&self, place: usize) -> Result<Session, EndpointError> {
@@ -212,32 +314,104 @@ impl Link {
         Err(EndpointError::OtherChain { expected, found })
     }
 
-    /// Drops a session that failed, so that the next request goes to the next endpoint.
-    fn drop_session(&self, failed: &Arc<Session>) {
-        let mut session = self.session.write();
-        if session.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)) {
-            *session = None;
-            self.first.store((failed.place + 1) % self.endpoints.len(), Ordering::Relaxed);
+    /// Makes an endpoint home.
+    fn settle(&self, place: usize) {
+        let before = self.home.swap(place, Ordering::Relaxed);
+        if before == place {
+            return;
+        }
+        if place == 0 {
+            *self.trouble.write() = None;
+        }
+        tracing::warn!(from = %self.name(before), to = %self.name(place), "another endpoint is used");
+    }
+
+    /// Leaves home for the next endpoint, for a while.
+    fn leave(&self, place: usize, why: &str) {
+        tracing::warn!(endpoint = %self.name(place), why, "leaving the endpoint");
+        self.posts[place].rest.lock().begin(Instant::now());
+        self.note(why.to_owned());
+        if self.home() == place && self.endpoints.len() > 1 {
+            self.settle((place + 1) % self.endpoints.len());
         }
     }
 
-    /// Runs one request, on another session if the first one fails and sending twice is harmless.
+    fn note(&self, why: String) {
+        *self.trouble.write() = Some(why);
+    }
+
+    /// Nothing is wrong, where the first of the list is home and answers.
+    fn well(&self, place: usize) {
+        if place == 0 && self.trouble.read().is_some() {
+            *self.trouble.write() = None;
+        }
+    }
+
+    /// Closes the socket of an endpoint that has stopped, and leaves it.
+    pub(crate) fn give_up(&self, place: usize, why: &str) {
+        *self.posts[place].session.write() = None;
+        self.leave(place, why);
+    }
+
+    fn hang_up(&self, failed: &Arc<Session>) {
+        let mut session = self.posts[failed.place].session.write();
+        if session.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)) {
+            *session = None;
+        }
+    }
+
+    /// Runs one request: at home, and at the other endpoints where home cannot answer it and
+    /// sending twice is harmless.
     async fn run(&self, request: Request<'_>) -> Result<Answer, RpcError> {
-        // A read is tried once on each endpoint, and once more where there is only one.
-        let tries = if request.is_read() { self.endpoints.len().max(2) } else { 1 };
-        let mut failure = LinkError::from(ConnectError::NoEndpoint);
+        // Once on each endpoint, and once more on a new socket where there is only one.
+        let tries = self.endpoints.len().max(2);
+        let mut failure = RpcError::from(LinkError::from(ConnectError::NoEndpoint));
+        let mut elsewhere = None;
         for _ in 0..tries {
-            let session = self.session().await.map_err(LinkError::from)?;
+            let session = match elsewhere.take() {
+                None => self.session().await.map_err(LinkError::from)?,
+                Some(place) => match self.session_at(place).await {
+                    Ok(session) => session,
+                    Err(_) => break,
+                },
+            };
+            let place = session.place;
             match self.attempt(&session, &request).await {
-                Ok(answer) => return answer,
+                Ok(Err(RpcError::User(error))) => match blame(&error) {
+                    Blame::Request => return Err(error.into()),
+                    Blame::History => {
+                        let next = (place + 1) % self.endpoints.len();
+                        failure = error.into();
+                        if next == self.home() {
+                            break;
+                        }
+                        elsewhere = Some(next);
+                    }
+                    Blame::Node => {
+                        let (endpoint, code) = (self.name(place), error.code);
+                        let ill = LinkError::Ill { endpoint, code, message: error.message };
+                        self.leave(place, &ill.to_string());
+                        failure = ill.into();
+                        if self.endpoints.len() == 1 {
+                            break;
+                        }
+                    }
+                },
+                Ok(answer) => {
+                    self.well(place);
+                    return answer;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "request failed, leaving the endpoint");
-                    self.drop_session(&session);
-                    failure = error;
+                    self.hang_up(&session);
+                    self.leave(place, &error.to_string());
+                    failure = error.into();
+                    if !request.is_harmless_twice() {
+                        break;
+                    }
                 }
             }
         }
-        Err(failure.into())
+        Err(failure)
     }
 
     /// `Ok` is the node's answer, an error included; `Err` is the want of one.
@@ -247,7 +421,7 @@ impl Link {
         request: &Request<'_>,
     ) -> Result<Result<Answer, RpcError>, LinkError> {
         let deadline = self.options.request_deadline;
-        let endpoint = || self.endpoints[session.place].clone();
+        let endpoint = || self.name(session.place);
         let method = || request.method.to_owned();
         match timeout(deadline, request.send(&session.client)).await {
             Ok(Err(RpcError::Client(source))) => {
@@ -256,6 +430,96 @@ impl Link {
             Ok(answer) => Ok(answer),
             Err(_) => Err(LinkError::Mute { method: method(), endpoint: endpoint(), deadline }),
         }
+    }
+
+    /// One request to one endpoint, whoever is home.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        place: usize,
+        method: &str,
+        params: &str,
+        deadline: Duration,
+    ) -> Result<T, RpcError> {
+        let asked = async {
+            let session = self.session_at(place).await.map_err(|error| {
+                let failures = vec![(self.name(place), error)];
+                LinkError::from(ConnectError::Unreachable { failures })
+            })?;
+            let params = RawValue::from_string(params.to_owned()).ok();
+            RpcClientT::request_raw(&session.client, method, params).await
+        };
+        let answer = timeout(deadline, asked).await.map_err(|_| LinkError::Mute {
+            method: method.to_owned(),
+            endpoint: self.name(place),
+            deadline,
+        })??;
+        serde_json::from_str(answer.get()).map_err(RpcError::Deserialization)
+    }
+
+    /// Where the chain is, as one endpoint sees it; `None` if it does not say within the deadline.
+    pub(crate) async fn sight(&self, place: usize, deadline: Duration) -> Option<Sighting> {
+        let look = async {
+            let hash: String = self.ask(place, "chain_getFinalizedHead", "[]", deadline).await?;
+            let params = format!("[\"{hash}\"]");
+            let (finalized, best, time) = tokio::try_join!(
+                self.ask::<HeaderNumber>(place, "chain_getHeader", &params, deadline),
+                self.ask::<HeaderNumber>(place, "chain_getHeader", "[]", deadline),
+                self.ask::<Option<String>>(place, "state_getStorage", TIMESTAMP_KEY, deadline),
+            )?;
+            Ok::<_, RpcError>(Sighting::new(finalized.number()?, best.number()?, time.as_deref()))
+        };
+        match timeout(deadline, look).await {
+            Ok(Ok(sighting)) => Some(sighting),
+            Ok(Err(error)) => {
+                tracing::debug!(endpoint = %self.name(place), %error, "no sight of the chain");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Asks every endpoint where the chain is, and makes the best of them home. What home said.
+    pub(crate) async fn survey(&self, deadline: Duration, max_lag: u64) -> Option<Sighting> {
+        let all = (0..self.endpoints.len()).map(|place| self.sight(place, deadline));
+        let sightings = join_all(all).await;
+        let now = Instant::now();
+        let resting: Vec<bool> =
+            self.posts.iter().map(|post| post.rest.lock().lasts(now)).collect();
+        let home = self.home();
+        let chosen = choose(home, &sightings, &resting, max_lag);
+        if sightings[home].is_none() {
+            self.give_up(home, &format!("{} does not answer", self.name(home)));
+        }
+        if chosen != home {
+            if let Some(lag) = sightings[home].zip(sightings[chosen]).map(|(a, b)| b.ahead_of(&a)) {
+                self.posts[home].rest.lock().begin(now);
+                if lag > 0 {
+                    self.note(format!("{} is {lag} blocks behind", self.name(home)));
+                }
+            }
+            self.settle(chosen);
+        }
+        sightings[self.home()]
+    }
+}
+
+/// The height in a header.
+#[derive(serde::Deserialize)]
+struct HeaderNumber {
+    number: String,
+}
+
+impl HeaderNumber {
+    fn number(&self) -> Result<u64, RpcError> {
+        let digits = self.number.trim_start_matches("0x");
+        u64::from_str_radix(digits, 16)
+            .map_err(|error| RpcError::Deserialization(serde::de::Error::custom(error)))
+    }
+}
+
+impl Post {
+    fn live(&self) -> Option<Arc<Session>> {
+        self.session.read().clone().filter(|session| session.client.is_connected())
     }
 }
 
@@ -273,8 +537,9 @@ enum Answer {
 }
 
 impl Request<'_> {
-    /// Whether sending it twice changes nothing on the chain.
-    fn is_read(&self) -> bool {
+    /// Whether sending it again, after we do not know what became of it, changes nothing. An
+    /// extrinsic takes effect once, but who sends it again must know that it was sent before.
+    fn is_harmless_twice(&self) -> bool {
         !self.method.starts_with("author_") && !self.method.starts_with("dev_")
     }
 
@@ -291,7 +556,8 @@ impl Request<'_> {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("endpoints", &self.endpoints).finish_non_exhaustive()
+        let names: Vec<_> = self.endpoints.iter().map(public_name).collect();
+        f.debug_struct("Link").field("endpoints", &names).finish_non_exhaustive()
     }
 }
 
@@ -322,6 +588,14 @@ impl RpcClientT for Link {
             }
         })
     }
+}
+
+/// Scheme, host and port: a provider's key often stands in the path or before the host.
+fn public_name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = if url.path().len() > 1 || url.query().is_some() { "/…" } else { "" };
+    format!("{}://{host}{port}{path}", url.scheme())
 }
 
 fn parse(endpoint: &str) -> Result<Url, ConnectError> {
@@ -355,4 +629,55 @@ fn tls_config(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, ConnectError> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: i32, message: &str) -> UserError {
+        UserError { code, message: message.into(), data: None }
+    }
+
+    #[test]
+    fn errors_are_blamed_on_the_request_the_history_or_the_node() {
+        for (code, message, expected) in [
+            (-32_005, "limit exceeded", Blame::Node),
+            (429, "Too Many Requests", Blame::Node),
+            (-32_603, "Internal error", Blame::Node),
+            (-32_000, "Server error", Blame::Node),
+            (-32_099, "Server error", Blame::Node),
+            (-32_000, "State already discarded for 0x01", Blame::History),
+            (4003, "Client error: UnknownBlock: State already discarded", Blame::History),
+            (-32_602, "Invalid params", Blame::Request),
+            (1010, "Invalid Transaction", Blame::Request),
+            (1013, "Already Imported", Blame::Request),
+            (1014, "Priority is too low", Blame::Request),
+            (1016, "Immediately Dropped", Blame::Node),
+        ] {
+            assert_eq!(blame(&error(code, message)), expected, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_fails_again_rests_for_longer_and_one_that_held_begins_anew() {
+        let start = Instant::now();
+        let mut rest = Rest::default();
+        assert!(!rest.lasts(start));
+        rest.begin(start);
+        assert!(rest.lasts(start + FIRST_REST / 2) && !rest.lasts(start + FIRST_REST));
+        rest.begin(start + FIRST_REST);
+        assert_eq!(rest.length, FIRST_REST * 2);
+        let later = start + FIRST_REST * 10;
+        rest.begin(later);
+        assert_eq!(rest.length, FIRST_REST);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_an_address_is_not_shown() {
+        let url = parse("wss://user:pass@node.example:443/v1/KEY?token=x").unwrap();
+        assert_eq!(public_name(&url), "wss://node.example/…");
+        let plain = parse("ws://127.0.0.1:9944").unwrap();
+        assert_eq!(public_name(&plain), "ws://127.0.0.1:9944");
+    }
 }

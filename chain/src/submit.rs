@@ -1,13 +1,17 @@
 //! Sending a call, and knowing what became of it.
 //!
 //! ```text
-//! prepare ──► SignedExtrinsic (fixed bytes: write them down) ──► broadcast ──► Inclusion
-//!                                    └── after a crash: find_extrinsic between birth and end
+//! prepare ──► SignedExtrinsic (fixed bytes: write them down) ──► send ──► a pool
+//!                └── find_extrinsic: finalized blocks between birth and end ──► Inclusion
 //! ```
 //!
 //! The bytes never change, so sending them twice takes effect once: a nonce is good for one
-//! extrinsic.
+//! extrinsic. What a pool says of them later is not listened to: a node may drop them, replace
+//! them, or fall silent, and only finalized blocks tell what became of them.
 
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
 use scale_value::{At as _, Composite, ValueDef};
 use serde::{Deserialize, Serialize};
 use sp_crypto_hashing::{blake2_256, twox_128};
@@ -16,7 +20,7 @@ use subxt::{
     config::{DefaultExtrinsicParamsBuilder, SubstrateConfig},
     dynamic::Value,
     events::{Event as RawEvent, Events, Phase},
-    rpcs::{Error as RpcError, UserError, methods::legacy::TransactionStatus},
+    rpcs::{Error as RpcError, UserError},
     tx::{TransactionInvalid, ValidationResult},
     utils::H256,
 };
@@ -29,6 +33,19 @@ use crate::{
 /// Blocks for which an extrinsic is valid, a power of two: long enough for a busy hour, short
 /// enough to know within 13 minutes (at 12 s) that one is lost.
 pub const ERA_BLOCKS: u64 = 64;
+
+/// Blocks of which finality may be behind before eras begin elsewhere: a quarter of an era.
+const MAX_FINALITY_LAG: u64 = ERA_BLOCKS / 4;
+
+/// Blocks from the newest one back to where an era begins when finality is further behind: as deep
+/// as forks of a chain whose finality stands still are expected to be.
+const FORK_DEPTH: u64 = 8;
+
+/// Blocks between two sendings of the same bytes: one to be in, and one to see it.
+const RESEND_BLOCKS: u64 = 2;
+
+/// Longest wait for an endpoint that is handed bytes again.
+const SEND_DEADLINE: Duration = Duration::from_secs(6);
 
 /// JSON-RPC code of an extrinsic that the pool's rules refuse.
 const CODE_INVALID: i32 = 1010;
@@ -94,20 +111,20 @@ impl Inclusion {
 }
 
 impl Chain {
-    /// Signs a call with the signer's next nonce, valid for [`ERA_BLOCKS`] from the newest
-    /// finalized block. Nothing is sent.
+    /// Signs a call with the signer's next nonce, valid for [`ERA_BLOCKS`]. Nothing is sent.
     pub async fn prepare(
         &self,
         call: &Call,
         signer: &Keypair,
     ) -> Result<SignedExtrinsic, SubmitError> {
         let account = *signer.hotkey().as_bytes();
-        let birth = self.finalized_head().await?;
+        let birth = anchor(self.finalized_number().await?, self.best_number().await?);
+        let birth_hash = self.hash_of(birth).await?;
         let nonce = self.nonce(&account).await?;
         let at = self.at_best().await?;
         let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
             .nonce(nonce.into())
-            .mortal_from_unchecked(ERA_BLOCKS, birth.number, H256(birth.hash))
+            .mortal_from_unchecked(ERA_BLOCKS, birth, birth_hash)
             .build();
         let misfit = |source| SubmitError::Call {
             call: format!("{}.{}", call.pallet(), call.name()),
@@ -121,21 +138,66 @@ impl Chain {
             bytes: signed.into_encoded(),
             signer: account,
             nonce,
-            era_birth: birth.number,
-            era_end: birth.number + ERA_BLOCKS,
+            era_birth: birth,
+            era_end: birth + ERA_BLOCKS,
         })
+    }
+
+    /// Hands the bytes to a node; `Ok` says that its pool has them. What becomes of them, finalized
+    /// blocks tell: [`find_extrinsic`](Self::find_extrinsic).
+    ///
+    /// An error of the connection leaves it open whether they were taken. A refusal by the pool is
+    /// about bytes that no node has taken before, unless the caller sent them before.
+    pub async fn send(&self, extrinsic: &SignedExtrinsic) -> Result<(), SubmitError> {
+        match self.rpc().author_submit_extrinsic(&extrinsic.bytes).await {
+            Ok(_) => Ok(()),
+            Err(RpcError::User(error)) => self.refused(extrinsic, error).await,
+            Err(error) => Err(ReadError::from(error).into()),
+        }
+    }
+
+    /// Hands bytes that were sent before to every endpoint, in case that one forgot them; whether
+    /// one of them has taken them now, or has them.
+    pub async fn send_everywhere(&self, extrinsic: &SignedExtrinsic) -> bool {
+        let link = self.link();
+        let bytes = format!("[\"0x{}\"]", hex::encode(&extrinsic.bytes));
+        let all = (0..link.endpoints()).map(|place| {
+            let (link, bytes) = (Arc::clone(link), bytes.clone());
+            async move {
+                let method = "author_submitExtrinsic";
+                match link.ask::<String>(place, method, &bytes, SEND_DEADLINE).await {
+                    Ok(_) => true,
+                    Err(RpcError::User(error)) if error.code == CODE_ALREADY_IMPORTED => true,
+                    Err(error) => {
+                        tracing::debug!(endpoint = %link.name(place), %error, "not taken again");
+                        false
+                    }
+                }
+            }
+        });
+        join_all(all).await.contains(&true)
     }
 
     /// Sends an extrinsic and waits until a finalized block holds it. It may have been sent
     /// before.
     ///
-    /// If the connection breaks on the way, finalized blocks are searched up to the end of its
-    /// era.
+    /// Whatever a pool does with it, finalized blocks are searched up to the end of its era, and
+    /// the bytes are sent again meanwhile.
     pub async fn broadcast(&self, extrinsic: &SignedExtrinsic) -> Result<Inclusion, SubmitError> {
-        if let Some(inclusion) = self.watch(extrinsic).await? {
-            return done(inclusion);
+        match self.send(extrinsic).await {
+            Ok(()) => {}
+            Err(SubmitError::Read(error)) if error.is_connection() => {
+                tracing::warn!(%error, "whether the call was taken, finalized blocks will tell");
+            }
+            // It may have been sent before: then it is in a block already.
+            Err(refused) => {
+                let (from, to) = (extrinsic.era_birth + 1, extrinsic.era_end);
+                let found = self.find_extrinsic(extrinsic.hash, from, to).await?;
+                return found.map_or(Err(refused), done);
+            }
         }
         let mut heads = self.heads_from(extrinsic.era_birth + 1);
+        let mut sent_at = None;
         loop {
             let head = match heads.next().await {
                 Ok(head) => head,
@@ -145,27 +207,36 @@ impl Chain {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if head.number >= extrinsic.era_end {
+            if let Some(index) = self.index_in(head, extrinsic.hash).await? {
+                return done(self.inclusion(head, index).await?);
+            }
+            if head.number + 1 >= extrinsic.era_end {
                 let (hash, era_end) = (extrinsic.hash, extrinsic.era_end);
                 return Err(SubmitError::NotIncluded { hash, era_end });
             }
-            if let Some(inclusion) = self.find_in(head, extrinsic.hash).await? {
-                return done(inclusion);
+            if head.number >= *sent_at.get_or_insert(head.number) + RESEND_BLOCKS {
+                sent_at = Some(head.number);
+                if self.nonce_at(&extrinsic.signer, head.hash).await? > extrinsic.nonce {
+                    return Err(SubmitError::NonceTaken { nonce: extrinsic.nonce });
+                }
+                self.send_everywhere(extrinsic).await;
             }
         }
     }
 
     /// [`prepare`](Self::prepare) and [`broadcast`](Self::broadcast). Where the runtime was
-    /// upgraded in between, it is signed once more.
+    /// upgraded in between, or another program took the nonce, it is signed once more.
     pub async fn submit(&self, call: &Call, signer: &Keypair) -> Result<Inclusion, SubmitError> {
         let first = self.broadcast(&self.prepare(call, signer).await?).await;
-        let outdated = PoolRefusal::Invalid(Invalid::BadProof);
-        match first {
-            Err(SubmitError::Pool { reason }) if reason == outdated => {
-                self.broadcast(&self.prepare(call, signer).await?).await
+        let again = match &first {
+            Err(SubmitError::Pool { reason }) => {
+                *reason == PoolRefusal::Invalid(Invalid::BadProof)
+                    || *reason == PoolRefusal::TooLowPriority
             }
-            result => result,
-        }
+            Err(SubmitError::NonceTaken { .. }) => true,
+            _ => false,
+        };
+        if again { self.broadcast(&self.prepare(call, signer).await?).await } else { first }
     }
 
     /// Searches finalized blocks for an extrinsic, both ends included. Blocks not yet finalized
@@ -177,13 +248,43 @@ impl Chain {
         to_block: u64,
     ) -> Result<Option<Inclusion>, ReadError> {
         let last = to_block.min(self.finalized_number().await?);
-        for number in from_block..=last {
+        match self.find_in_blocks(hash, from_block, last).await? {
+            Some((block, index)) => self.inclusion(block, index).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The block that holds an extrinsic and its place there, both ends included. Needs no state;
+    /// that the blocks are final is the caller's to know.
+    pub async fn find_in_blocks(
+        &self,
+        hash: [u8; 32],
+        from_block: u64,
+        to_block: u64,
+    ) -> Result<Option<(Head, u32)>, ReadError> {
+        for number in from_block..=to_block {
             let head = self.block(number).await?;
-            if let Some(inclusion) = self.find_in(head, hash).await? {
-                return Ok(Some(inclusion));
+            if let Some(index) = self.index_in(head, hash).await? {
+                return Ok(Some((head, index)));
             }
         }
         Ok(None)
+    }
+
+    /// What an extrinsic of a block caused.
+    pub async fn inclusion(&self, block: Head, index: u32) -> Result<Inclusion, ReadError> {
+        let (events, at) = self.events_at(H256(block.hash)).await?;
+        let mut inclusion = Inclusion { block, index, events: Vec::new(), refusal: None };
+        for event in events.iter() {
+            let event = event.map_err(unreadable)?;
+            if event.phase() == Phase::ApplyExtrinsic(index) {
+                let event = named(&event)?;
+                let refusal = refusal_in(&event, at.api.metadata_ref());
+                inclusion.refusal = inclusion.refusal.or(refusal);
+                inclusion.events.push(event);
+            }
+        }
+        Ok(inclusion)
     }
 
     /// The events of a block's initialisation (epochs, reveals, emission) and extrinsics, in
@@ -193,50 +294,18 @@ impl Chain {
         events.iter().map(|event| named(&event.map_err(unreadable)?)).collect()
     }
 
-    /// Follows an extrinsic through the pool. `None` if it was lost sight of.
-    async fn watch(&self, extrinsic: &SignedExtrinsic) -> Result<Option<Inclusion>, SubmitError> {
-        let sent = self.rpc().author_submit_and_watch_extrinsic(&extrinsic.bytes).await;
-        let mut statuses = match sent {
-            Ok(statuses) => statuses,
-            Err(RpcError::User(error)) => return self.refused(extrinsic, error).await,
-            Err(RpcError::Client(error)) => {
-                tracing::warn!(%error, "the connection broke while a call was sent");
-                return Ok(None);
-            }
-            Err(error) => return Err(ReadError::from(error).into()),
-        };
-        while let Some(status) = statuses.next().await {
-            match status {
-                Ok(TransactionStatus::Finalized(block)) => {
-                    let head = self.block(self.number_of(block).await?).await?;
-                    return Ok(self.find_in(head, extrinsic.hash).await?);
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Tells what the pool's refusal means. One that says the extrinsic is known, or its nonce
-    /// used, may mean that it was sent before.
+    /// Tells what the pool's refusal means.
     async fn refused(
         &self,
         extrinsic: &SignedExtrinsic,
         error: UserError,
-    ) -> Result<Option<Inclusion>, SubmitError> {
+    ) -> Result<(), SubmitError> {
         let reason = match error.code {
-            CODE_ALREADY_IMPORTED => return Ok(None),
+            CODE_ALREADY_IMPORTED => return Ok(()),
             CODE_TOO_LOW_PRIORITY => PoolRefusal::TooLowPriority,
             CODE_INVALID | CODE_UNKNOWN_VALIDITY => self.why_invalid(extrinsic, error).await?,
             code => PoolRefusal::Node { code, message: error.message },
         };
-        if reason == PoolRefusal::Invalid(Invalid::Stale) {
-            let (from, to) = (extrinsic.era_birth + 1, extrinsic.era_end);
-            if let Some(found) = self.find_extrinsic(extrinsic.hash, from, to).await? {
-                return Ok(Some(found));
-            }
-        }
         Err(SubmitError::Pool { reason })
     }
 
@@ -255,28 +324,15 @@ impl Chain {
         })
     }
 
-    /// Looks for an extrinsic in one block.
-    async fn find_in(&self, head: Head, hash: [u8; 32]) -> Result<Option<Inclusion>, ReadError> {
+    /// The place of an extrinsic in a block.
+    async fn index_in(&self, head: Head, hash: [u8; 32]) -> Result<Option<u32>, ReadError> {
         let details = self.rpc().chain_get_block(Some(H256(head.hash))).await?;
         let details =
             details.ok_or_else(|| ReadError::NoBlock { block: head.number.to_string() })?;
         let mut bodies = details.block.extrinsics.iter();
-        let Some(index) = bodies.position(|body| blake2_256(&body.0) == hash) else {
-            return Ok(None);
-        };
-        let index = u32::try_from(index).map_err(|e| ReadError::shape("a block's body", e))?;
-        let (events, at) = self.events_at(H256(head.hash)).await?;
-        let mut inclusion = Inclusion { block: head, index, events: Vec::new(), refusal: None };
-        for event in events.iter() {
-            let event = event.map_err(unreadable)?;
-            if event.phase() == Phase::ApplyExtrinsic(index) {
-                let event = named(&event)?;
-                let refusal = refusal_in(&event, at.api.metadata_ref());
-                inclusion.refusal = inclusion.refusal.or(refusal);
-                inclusion.events.push(event);
-            }
-        }
-        Ok(Some(inclusion))
+        let index = bodies.position(|body| blake2_256(&body.0) == hash);
+        let index = index.map(u32::try_from).transpose();
+        index.map_err(|error| ReadError::shape("a block's body", error))
     }
 
     /// A block's events, with the runtime that wrote them: its parent's, as an upgrade takes
@@ -289,6 +345,12 @@ impl Chain {
         let bytes = self.rpc().state_get_storage(&key, Some(block)).await?.unwrap_or_default();
         Ok((at.api.events().from_bytes(bytes), at))
     }
+}
+
+/// Where an era begins: at the newest finalized block, as that one is on every fork; where finality
+/// is far behind, an era that began there would be over before the first block, so near the newest.
+const fn anchor(finalized: u64, best: u64) -> u64 {
+    if best.saturating_sub(finalized) <= MAX_FINALITY_LAG { finalized } else { best - FORK_DEPTH }
 }
 
 fn done(inclusion: Inclusion) -> Result<Inclusion, SubmitError> {
@@ -369,5 +431,18 @@ impl From<TransactionInvalid> for PoolRefusal {
             T::BadProof => Invalid::BadProof,
             _ => Invalid::Other,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_era_begins_where_its_extrinsic_can_still_land() {
+        for (finalized, best, birth) in [(97, 100, 97), (84, 100, 84), (83, 100, 92), (0, 70, 62)] {
+            assert_eq!(anchor(finalized, best), birth);
+            assert!(birth + ERA_BLOCKS > best + MAX_FINALITY_LAG);
+        }
     }
 }

@@ -39,6 +39,43 @@ pub fn publish(
     if now < until { Publish::Wait { until } } else { Publish::Now(*wanted) }
 }
 
+/// What others publish for our hotkey after we did: once may be a person's doing, twice is a twin.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rivals {
+    /// Whether what we want was seen on chain, or sent there, and was ours to lose.
+    ours: bool,
+    seen: Vec<AxonInfo>,
+}
+
+/// Acts that make a twin.
+const TWIN_ACTS: usize = 2;
+
+impl Rivals {
+    /// We have published.
+    pub(crate) const fn published(&mut self) {
+        self.ours = true;
+    }
+
+    /// Takes in what the chain shows; whether it makes a twin.
+    pub(crate) fn see(&mut self, published: &AxonInfo, wanted: &AxonInfo) -> bool {
+        if same_place(published, wanted) {
+            self.ours = true;
+        } else if std::mem::take(&mut self.ours) {
+            tracing::error!(
+                ip = %published.ip, port = published.port, block = published.block,
+                "another program published an endpoint for this hotkey"
+            );
+            self.seen.push(*published);
+        }
+        self.seen.len() >= TWIN_ACTS
+    }
+
+    /// The last of them.
+    pub(crate) fn last(&self) -> Option<&AxonInfo> {
+        self.seen.last()
+    }
+}
+
 fn same_place(a: &AxonInfo, b: &AxonInfo) -> bool {
     (a.ip, a.port, a.protocol, a.version) == (b.ip, b.port, b.protocol, b.version)
 }
@@ -75,6 +112,20 @@ mod tests {
         let change = |now| publish(Some(&axon(8091, 6)), &axon(9000, 0), now, 50);
         assert_eq!(change(54), Publish::Wait { until: 55 });
         assert_eq!(change(55), Publish::Now(axon(9000, 0)));
+    }
+
+    #[test]
+    fn what_another_publishes_over_ours_is_said_once_and_a_twin_twice() {
+        let (ours, theirs) = (axon(8091, 5), axon(9000, 7));
+        let mut rivals = Rivals::default();
+        assert!(!rivals.see(&theirs, &ours), "what was there before us");
+        assert!(rivals.last().is_none());
+        rivals.published();
+        assert!(!rivals.see(&theirs, &ours));
+        assert!(!rivals.see(&theirs, &ours), "the same act, until we publish again");
+        assert_eq!(rivals.last(), Some(&theirs));
+        assert!(!rivals.see(&ours, &ours));
+        assert!(rivals.see(&theirs, &ours));
     }
 
     #[test]

@@ -1,39 +1,70 @@
-//! What a miner really does with a request. Anything but [`Behaviour::Honest`] is for rehearsals:
-//! a subnet on the laptop needs cheats, so that its owner sees them caught.
+//! What a miner really does with a task. Anything but honest work is for rehearsals: a subnet on the laptop
+//! needs cheats, so that its owner sees them caught. The kinds are the arena's.
 
 use std::fmt;
 use std::str::FromStr;
 
 use inference::NumericClass;
 use serde::{Deserialize, Serialize};
+use subnet_rules::arena::Kind;
 
 /// How a miner answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Behaviour {
-    /// Runs the model whose id it announces.
-    #[default]
-    Honest,
-    /// Announces the honest model's id and runs the same weights in a cheaper class.
-    Substitute {
-        /// The class it really runs.
-        class: NumericClass,
-    },
-    /// Runs nothing, and answers every prompt with the same text.
-    Lazy,
+pub struct Behaviour {
+    /// The part it plays.
+    pub kind: Kind,
+    /// The class that a substitute runs the named weights in.
+    pub class: Option<NumericClass>,
+}
+
+/// The class of a substitute that names none.
+const CHEAP: NumericClass = NumericClass::Q4_0Block32;
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self::HONEST
+    }
 }
 
 /// Not the name of a behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of honest, substitute:CLASS, lazy")]
-pub struct BehaviourError(String);
+#[error("`{given}` is no part to play: {known}, or substitute:CLASS")]
+pub struct BehaviourError {
+    given: String,
+    known: String,
+}
+
+impl Behaviour {
+    /// Does the work.
+    pub const HONEST: Self = Self { kind: Kind::Honest, class: None };
+
+    /// Whether it does what the rule pays for.
+    pub const fn is_honest(self) -> bool {
+        matches!(self.kind, Kind::Honest)
+    }
+
+    /// The class that is run in place of the named one.
+    pub fn substitute(self) -> Option<NumericClass> {
+        (self.kind == Kind::Substitute).then(|| self.class.unwrap_or(CHEAP))
+    }
+
+    /// Whether an engine of it writes nothing.
+    pub(crate) const fn is_idle(self) -> bool {
+        !matches!(self.kind, Kind::Honest | Kind::Sybil | Kind::Substitute)
+    }
+
+    /// Whether it ends its answers at once.
+    pub(crate) const fn ends_early(self) -> bool {
+        matches!(self.kind, Kind::EarlyEnd)
+    }
+}
 
 impl fmt::Display for Behaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Honest => f.write_str("honest"),
-            Self::Substitute { class } => write!(f, "substitute:{class}"),
-            Self::Lazy => f.write_str("lazy"),
+        match self.class {
+            Some(class) => write!(f, "{}:{class}", self.kind),
+            None => write!(f, "{}", self.kind),
         }
     }
 }
@@ -42,15 +73,19 @@ impl FromStr for Behaviour {
     type Err = BehaviourError;
 
     fn from_str(text: &str) -> Result<Self, BehaviourError> {
-        let unknown = || BehaviourError(text.to_owned());
-        match text.split_once(':') {
-            None if text == "honest" => Ok(Self::Honest),
-            None if text == "lazy" => Ok(Self::Lazy),
-            Some(("substitute", class)) => {
-                class.parse().map(|class| Self::Substitute { class }).map_err(|_| unknown())
-            }
-            _ => Err(unknown()),
+        let unknown = || BehaviourError {
+            given: text.to_owned(),
+            known: Kind::ALL.map(Kind::name).join(", "),
+        };
+        let (name, class) = match text.split_once(':') {
+            Some((name, class)) => (name, Some(class.parse().map_err(|_| unknown())?)),
+            None => (text, None),
+        };
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?;
+        if class.is_some() && kind != Kind::Substitute {
+            return Err(unknown());
         }
+        Ok(Self { kind, class })
     }
 }
 
@@ -74,10 +109,10 @@ mod tests {
 
     #[test]
     fn a_behaviour_is_written_as_it_is_read() {
-        for text in ["honest", "lazy", "substitute:q8_0-block32"] {
+        for text in ["honest", "lazy", "early-end", "substitute", "substitute:q8_0-block32"] {
             assert_eq!(text.parse::<Behaviour>().map(|b| b.to_string()).as_deref(), Ok(text));
         }
-        for text in ["", "honest:f32", "substitute", "substitute:f33"] {
+        for text in ["", "honest:f32", "substitute:f33", "king"] {
             assert!(text.parse::<Behaviour>().is_err(), "{text}");
         }
     }

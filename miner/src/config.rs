@@ -31,6 +31,8 @@ pub struct Config {
     pub backends: BackendSettings,
     /// Metrics and health.
     pub health: HealthSettings,
+    /// Which work is done, and by what.
+    pub work: WorkSettings,
     /// What is kept on disk.
     pub state: State,
     /// Playing a part in a rehearsal.
@@ -117,6 +119,26 @@ pub struct BackendSettings {
     pub key: Option<String>,
 }
 
+/// `[work]`: which work is done, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkSettings {
+    /// A shipped rule's name or a rule's folder: the rule until the owner's is published.
+    pub rule: String,
+    /// Whether to serve the rule that the subnet's owner publishes.
+    pub follow: bool,
+    /// Address of a program that does the work, in place of this one's own.
+    pub url: Option<String>,
+    /// Command line of such a program: a line of JSON in, a line of JSON out.
+    pub command: Option<String>,
+}
+
+impl Default for WorkSettings {
+    fn default() -> Self {
+        Self { rule: "serve".to_owned(), follow: true, url: None, command: None }
+    }
+}
+
 /// `[state]`: what is kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -151,12 +173,13 @@ impl Settings for Config {
         table.extend(admission_table());
         table.extend(openai_table());
         table.extend(HealthSettings::table());
+        table.extend(work_table());
         table.push(setting("state.dir", "state-dir", Kind::Text, "Folder of the miner's state"));
         table.push(setting(
             "rehearsal.behaviour",
             "rehearse",
             Kind::Text,
-            "Part to play on a chain of one's own: honest, substitute:CLASS, lazy",
+            "Part to play on a chain of one's own: honest, lazy, substitute:CLASS, copier, …",
         ));
         table
     }
@@ -203,6 +226,30 @@ fn axon_table() -> [Setting; 5] {
             )
         },
         setting("axon.publish", "axon-publish", Kind::Switch, "Announce the address on chain"),
+    ]
+}
+
+fn work_table() -> [Setting; 4] {
+    [
+        setting(
+            "work.rule",
+            "rule",
+            Kind::Text,
+            "A shipped rule or a rule's folder, until the owner's rule is published",
+        ),
+        setting(
+            "work.follow",
+            "follow-rule",
+            Kind::Switch,
+            "Serve the rule that the subnet's owner publishes",
+        ),
+        setting("work.url", "worker", Kind::Text, "Address of a program that answers tasks"),
+        setting(
+            "work.command",
+            "worker-command",
+            Kind::Text,
+            "Program that answers tasks: a line of JSON in, a line of JSON out",
+        ),
     ]
 }
 

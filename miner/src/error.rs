@@ -31,6 +31,24 @@ pub enum Error {
     /// No engine: the model's device has too little memory, or is lost.
     #[error("the engine cannot start")]
     Engine(#[from] inference::EngineError),
+    /// The rule's files.
+    #[error("the rule cannot be read")]
+    Package(#[source] subnet_rules::package::PackageError),
+    /// Two programs of the engineer's own.
+    #[error("--worker and --worker-command name two workers")]
+    TwoWorkers,
+    /// No address of a worker.
+    #[error("`{url}` is no address of a worker")]
+    WorkerUrl {
+        /// What was given.
+        url: String,
+    },
+    /// No HTTP client.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// A commitment that the chain does not take.
+    #[error("cannot commit to an artefact")]
+    Commitment(#[source] chain::CommitmentError),
     /// No health endpoint.
     #[error(transparent)]
     Health(#[from] HealthError),
@@ -87,6 +105,23 @@ pub enum Error {
         /// The subnet.
         netuid: NetUid,
     },
+    /// Another process on this machine serves the hotkey.
+    #[error(transparent)]
+    Claim(#[from] neuron::ClaimError),
+    /// Somebody else publishes endpoints for the hotkey.
+    #[error(
+        "another program publishes {ip}:{port} for {hotkey} on subnet {netuid}, again and again"
+    )]
+    Twin {
+        /// The hotkey.
+        hotkey: Hotkey,
+        /// The subnet.
+        netuid: NetUid,
+        /// Where the other serves.
+        ip: std::net::IpAddr,
+        /// Its port.
+        port: u16,
+    },
     /// The chain cannot be read as we know it.
     #[error("cannot read the chain")]
     Read(#[from] ReadError),
@@ -99,6 +134,9 @@ impl Explain for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::RehearsalAbroad { .. }
+            | Self::Package(_)
+            | Self::TwoWorkers
+            | Self::WorkerUrl { .. }
             | Self::Identity(_)
             | Self::NoExternalAddress { .. }
             | Self::OpenToAll { .. }
@@ -108,6 +146,7 @@ impl Explain for Error {
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
             Self::Link(LinkError::Interrupted) => Exit::Interrupted,
             Self::Unregistered { .. } | Self::Publish(_) => Exit::Refused,
+            Self::Twin { .. } | Self::Claim(_) | Self::Lock(_) => Exit::Twin,
             _ => Exit::Failed,
         }
     }
@@ -132,7 +171,10 @@ impl Explain for Error {
                  tokenizer.json and safetensors"
                     .into()
             }
-            Self::Lock(_) => "one process serves a hotkey; stop the other one first".into(),
+            Self::Twin { .. } => "stop the other one, or give it a hotkey of its own".into(),
+            Self::Lock(_) | Self::Claim(_) => {
+                "one process serves a hotkey; stop the other one first".into()
+            }
             Self::Listen { .. } => "--axon-port takes another port, 0 any free one".into(),
             Self::OpenToAll { .. } => {
                 "--openai-key (or GANGLION_MINER_OPENAI_KEY) sets a key".into()

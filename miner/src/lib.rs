@@ -4,7 +4,8 @@
 //! load model → Engine          the hotkey's lock, its replay journal
 //! registered? → serve_axon     once, and again only when the address changes
 //! metagraph → Roster           who may ask: validators with a permit, or those allowed by name
-//! wire::serve → service        one request → a slot → Engine::generate → signed reply
+//! owner's rule → work          which work the subnet wants, and what does it here
+//! wire::serve → tasks          one envelope → a slot → a worker → signed reply
 //!             → openai         the same for clients of that API; also on a listener of its own
 //! ```
 //!
@@ -16,14 +17,18 @@ mod axon;
 mod behaviour;
 pub mod cli;
 mod config;
+mod craft;
 mod error;
 pub mod openai;
 mod run;
-mod service;
+mod tasks;
+mod work;
+mod worker;
 
 pub use admission::{Dues, Slots, may_ask};
 pub use axon::{Publish, publish};
 pub use behaviour::{Behaviour, BehaviourError};
-pub use config::{Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State};
+pub use config::{Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State, WorkSettings};
 pub use error::Error;
+pub use work::WorkshopError;
 pub use run::{Parts, Status, run, run_with};

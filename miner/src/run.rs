@@ -3,19 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chain::{Call, Chain, Keypair, Metagraph};
+use chain::{Call, Chain, Keypair, Metagraph, SubmitError};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
-use inference::{Embedder, Engine, EngineError, EngineOptions, Model, ModelId, ModelSource};
-use neuron::{Health, Shutdown, expand};
+use inference::{Embedder, Engine, ModelSource};
+use neuron::{Claim, Health, Shutdown, Vitals, expand};
 use serde::Serialize;
+use subnet_rules::package::Package;
+use subnet_rules::star::Program;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos};
 
+use crate::axon::Rivals;
 use crate::openai::{Backends, Surface};
-use crate::service::{REQUESTS, Service};
-use crate::{Behaviour, Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
+use crate::craft::Crafts;
+use crate::tasks::{Artefacts, REQUESTS, Tasks};
+use crate::work::{Bench, Workshop};
+use crate::{Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
 
 /// Blocks between two readings of the metagraph: a new validator waits a minute at 12 s a block.
 const REFRESH_BLOCKS: u64 = 5;
@@ -25,6 +30,14 @@ const REFRESH_BLOCKS: u64 = 5;
 pub struct Parts {
     /// A running engine of the configured model, to be shared.
     pub engine: Option<Arc<Engine>>,
+    /// The rule until the owner's is published, in place of the configured one.
+    pub package: Option<Package>,
+    /// The rules of its mechanisms, in place of those that the package names.
+    pub parts: Vec<(u8, Package)>,
+    /// Hosts the programs of actors, in a rehearsal.
+    pub host: Option<Program>,
+    /// Programs of the actors of a rehearsal: a rule's `cast.star`.
+    pub cast: Option<String>,
     /// Where the miner says how it fares, at every reading of the metagraph.
     pub status: Option<watch::Sender<Option<Status>>>,
 }
@@ -53,7 +66,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
 pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Result<(), Error> {
     let local = config.chain.is_local();
     let behaviour = config.rehearsal.behaviour;
-    if behaviour != Behaviour::Honest && !local {
+    if !behaviour.is_honest() && !local {
         return Err(Error::RehearsalAbroad { behaviour });
     }
     let keypair = config.wallet.open(local)?;
@@ -76,25 +89,60 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         tasks.spawn(serving);
     }
     let chain = config.chain.connect(&health.readiness, &shutdown).await?;
+    let _claim = Claim::of_chain(&chain, config.chain.netuid(), &hotkey, "miner").await?;
     let metagraph = registered(&chain, &config, &hotkey).await?;
     let roster = Arc::new(Roster::unread());
     roster.replace(may_ask(&metagraph, &config.admission));
-    let (service, surface) = answering(&config, parts.engine, &keypair, &health).await?;
-    let announced = service.announced;
-    tracing::info!(%hotkey, model = %announced.short(), %behaviour, %bound, "serving");
+    let dues = Dues::default();
+    let mut workshop = Workshop::open(
+        &config,
+        Bench {
+            chain: chain.clone(),
+            keypair: keypair.clone(),
+            dues: dues.clone(),
+            health: health.clone(),
+            engine: parts.engine,
+            package: parts.package,
+            parts: parts.parts,
+            host: parts.host,
+            cast: parts.cast,
+        },
+    )
+    .await?;
+    workshop.follow(metagraph.owner_hotkey).await?;
+    let slots = Slots::new(&config.admission);
+    let surface = surface(&config, &workshop, &slots, &dues, &health).await?;
+    let artefacts = Artefacts::default();
+    let service = Tasks {
+        table: workshop.table(),
+        miner: hotkey,
+        slots,
+        metrics: health.metrics.clone(),
+        seals: Arc::default(),
+        artefacts: Arc::clone(&artefacts),
+    };
+    let model = workshop.engine().map(|(_, announced)| announced.to_string());
+    tracing::info!(%hotkey, model = model.as_deref().unwrap_or("none"), %behaviour, %bound, "ready");
 
-    if let Some(backends) = surface.backends.clone() {
-        tasks.spawn(backends.watch(shutdown.clone()));
+    if let Some(surface) = &surface {
+        if let Some(backends) = surface.backends.clone() {
+            tasks.spawn(backends.watch(shutdown.clone()));
+        }
+        if let Some(serving) = plain(&config, surface, &shutdown).await? {
+            tasks.spawn(serving);
+        }
     }
-    if let Some(serving) = plain(&config, &surface, &shutdown).await? {
-        tasks.spawn(serving);
-    }
-    let dues = service.dues.clone();
     let gate = gate(&keypair, Arc::clone(&roster), &state)?;
     let counters = Arc::clone(&gate.1);
     health.metrics.append(move |text| counters.render(text));
-    let guarded = service.router().merge(surface.clone().router());
-    let router = gate.0.guard(guarded).merge(surface.open());
+    let mut guarded = service.router();
+    if let Some(surface) = surface.clone() {
+        guarded = guarded.merge(surface.router());
+    }
+    let mut router = gate.0.guard(guarded);
+    if let Some(surface) = surface {
+        router = router.merge(surface.open());
+    }
     let limits = wire::server::Limits::default();
     tasks.spawn({
         let stop = shutdown.clone();
@@ -102,6 +150,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
             wire::serve(listener, router, limits, gate.1, stop).await;
         }
     });
+    let vitals = Vitals::new(chain.clone(), health.clone(), local);
     let keeper = Keeper {
         config,
         chain,
@@ -110,9 +159,14 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         dues,
         wanted,
         health,
-        model: announced.to_string(),
+        model: model.unwrap_or_default(),
+        workshop,
+        crafts: Crafts::new(artefacts, &state),
         bound,
         status: parts.status,
+        rivals: Rivals::default(),
+        publishing: JoinSet::new(),
+        vitals,
     };
     keeper.keep(metagraph, &shutdown).await?;
     shutdown.cancelled().await;
@@ -158,57 +212,24 @@ async fn registered(chain: &Chain, config: &Config, hotkey: &Hotkey) -> Result<M
     }
 }
 
-/// What answers signed requests, and what speaks the `OpenAI` API, over one engine.
-async fn answering(
+/// What speaks the `OpenAI` API, where there is an engine or a server behind it.
+async fn surface(
     config: &Config,
-    shared: Option<Arc<Engine>>,
-    keypair: &Keypair,
+    workshop: &Workshop,
+    slots: &Slots,
+    dues: &Dues,
     health: &Health,
-) -> Result<(Service, Surface), Error> {
-    let (engine, announced) = models(config, shared).await?;
-    let service = Service {
-        engine: Arc::clone(&engine),
-        announced,
-        keypair: keypair.clone(),
-        behaviour: config.rehearsal.behaviour,
-        slots: Slots::new(&config.admission),
-        dues: Dues::default(),
-        metrics: health.metrics.clone(),
-    };
-    let surface = Surface {
+) -> Result<Option<Surface>, Error> {
+    let Some((engine, announced)) = workshop.engine() else { return Ok(None) };
+    Ok(Some(Surface {
         engine,
         announced: announced.to_string().into(),
-        slots: service.slots.clone(),
-        dues: service.dues.clone(),
+        slots: slots.clone(),
+        dues: dues.clone(),
         health: health.clone(),
         embedder: embedder(config).await?,
         backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
-    };
-    Ok((service, surface))
-}
-
-/// The engine that answers, and the id announced. They differ in a rehearsal only.
-async fn models(
-    config: &Config,
-    shared: Option<Arc<Engine>>,
-) -> Result<(Arc<Engine>, ModelId), Error> {
-    let start = |model: Model| -> Result<Arc<Engine>, Error> {
-        let options = engine_options(config, &model)?;
-        Ok(Arc::new(Engine::open(model, options)?))
-    };
-    let Behaviour::Substitute { class } = config.rehearsal.behaviour else {
-        let engine = match shared {
-            Some(engine) => engine,
-            None => start(config.model.load(None).await?)?,
-        };
-        let id = engine.model_id();
-        return Ok((engine, id));
-    };
-    let honest = match shared {
-        Some(engine) => engine.model_id(),
-        None => config.model.load(None).await?.id(),
-    };
-    Ok((start(config.model.load(Some(class)).await?)?, honest))
+    }))
 }
 
 /// The encoder that makes embeddings, where one is wanted.
@@ -221,12 +242,6 @@ async fn embedder(config: &Config) -> Result<Option<Arc<Embedder>>, Error> {
         loading.await?.map_err(|source| Error::Embedder { name, source: source.into() })?;
     tracing::info!(model = %embedder.id().short(), "making embeddings");
     Ok(Some(Arc::new(embedder)))
-}
-
-/// As many requests wait as are admitted, and the rest is what the model's device has.
-fn engine_options(config: &Config, model: &Model) -> Result<EngineOptions, Error> {
-    let fitting = model.fitting_options().map_err(EngineError::from)?;
-    Ok(EngineOptions { queue: config.admission.queue, ..fitting })
 }
 
 fn gate(
@@ -253,67 +268,120 @@ struct Keeper {
     wanted: AxonInfo,
     health: Health,
     model: String,
+    workshop: Workshop,
+    crafts: Crafts,
     bound: SocketAddr,
     status: Option<watch::Sender<Option<Status>>>,
+    /// What the chain showed published since we published ourselves.
+    rivals: Rivals,
+    /// The publication under way: it may wait for a block for as long as its era lasts, and nothing
+    /// else waits for it.
+    publishing: JoinSet<Result<AxonInfo, SubmitError>>,
+    vitals: Vitals,
 }
 
 impl Keeper {
-    async fn keep(&self, first: Metagraph, shutdown: &Shutdown) -> Result<(), Error> {
+    async fn keep(mut self, first: Metagraph, shutdown: &Shutdown) -> Result<(), Error> {
         let mut next = first.block;
         let mut heads = self.chain.heads();
         self.take_in(&first);
         loop {
-            let head = tokio::select! {
-                head = heads.next() => head,
+            let pulse = self.vitals.next_beat();
+            tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-            };
-            match head {
-                Ok(head) if head.number < next => {}
-                Ok(head) => {
-                    let refreshed = self.refresh(head.number).await;
-                    self.note(refreshed)?;
-                    next = head.number + REFRESH_BLOCKS;
+                () = tokio::time::sleep_until(pulse) => {}
+                Some(published) = self.publishing.join_next() => {
+                    let published = published.map_err(Error::from).and_then(|published| {
+                        published.map_err(Error::Publish)
+                    });
+                    self.published(published)?;
                 }
-                Err(error) => self.note(Err(error.into()))?,
+                head = heads.next() => match head {
+                    Ok(head) if head.number < next => {}
+                    Ok(head) => {
+                        let refreshed = tokio::select! {
+                            () = shutdown.cancelled() => return Ok(()),
+                            refreshed = self.refresh(head.number) => refreshed,
+                        };
+                        self.note("metagraph", refreshed)?;
+                        next = head.number + REFRESH_BLOCKS;
+                    }
+                    Err(error) => self.note("metagraph", Err(error.into()))?,
+                }
             }
+            self.vitals.beat();
         }
     }
 
-    /// What goes wrong with the chain on the way is said and tried again; requests are served
-    /// meanwhile, for those who could ask before.
-    fn note(&self, result: Result<(), Error>) -> Result<(), Error> {
+    /// What goes wrong with the chain on the way is said, with its causes, and tried again; requests
+    /// are served meanwhile, for those who could ask before.
+    fn note(&self, part: &'static str, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            Ok(()) => self.health.readiness.clear("chain"),
+            Ok(()) => self.health.readiness.clear(part),
             Err(error @ (Error::Read(_) | Error::Publish(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object("chain", error.to_string());
+                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
+                self.health.readiness.object(part, neuron::causes(&error));
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    async fn refresh(&self, now: u64) -> Result<(), Error> {
+    async fn refresh(&mut self, now: u64) -> Result<(), Error> {
         let netuid = self.config.chain.netuid();
         let metagraph = self.chain.metagraph(netuid, None).await?;
         self.take_in(&metagraph);
-        let Some(neuron) = metagraph.neuron_of(&self.keypair.hotkey()) else { return Ok(()) };
-        if !self.config.axon.publish {
+        let hotkey = self.keypair.hotkey();
+        let Some(neuron) = metagraph.neuron_of(&hotkey) else { return Ok(()) };
+        if !self.config.axon.publish || !self.publishing.is_empty() {
             return Ok(());
         }
+        if let Some(axon) = &neuron.axon
+            && self.rivals.see(axon, &self.wanted)
+        {
+            let ip = axon.ip;
+            return Err(Error::Twin { hotkey, netuid, ip, port: axon.port });
+        }
+        self.tell_of_rivals();
+        self.workshop.follow(metagraph.owner_hotkey).await?;
+        let clock = self.chain.epoch_clock(netuid, None).await?;
+        let (chain, keypair) = (&self.chain, &self.keypair);
+        let served = self.workshop.table().all();
+        self.crafts.see(chain, keypair, netuid, clock.subnet_epoch_index, &served).await?;
         let rate_limit = self.chain.hyperparameters(netuid, None).await?.serving_rate_limit;
         match publish(neuron.axon.as_ref(), &self.wanted, now, rate_limit) {
-            Publish::Unchanged => Ok(()),
+            Publish::Unchanged => {}
             Publish::Wait { until } => {
                 tracing::info!(until, "the new endpoint waits for the serving rate limit");
-                Ok(())
             }
             Publish::Now(endpoint) => {
                 let call = Call::serve_axon(netuid, &endpoint);
-                self.chain.submit(&call, &self.keypair).await.map_err(Error::Publish)?;
-                tracing::info!(ip = %endpoint.ip, port = endpoint.port, "endpoint published");
-                Ok(())
+                let (chain, keypair) = (self.chain.clone(), self.keypair.clone());
+                self.publishing
+                    .spawn(async move { chain.submit(&call, &keypair).await.map(|_| endpoint) });
             }
+        }
+        Ok(())
+    }
+
+    fn published(&mut self, published: Result<AxonInfo, Error>) -> Result<(), Error> {
+        let done = published.map(|endpoint| {
+            tracing::info!(ip = %endpoint.ip, port = endpoint.port, "endpoint published");
+            self.rivals.published();
+        });
+        self.note("axon", done)
+    }
+
+    fn tell_of_rivals(&self) {
+        match self.rivals.last() {
+            Some(axon) => self.health.readiness.object(
+                "twin",
+                format!(
+                    "another program published {}:{} for this hotkey; a second time ends this one",
+                    axon.ip, axon.port
+                ),
+            ),
+            None => self.health.readiness.clear("twin"),
         }
     }
 

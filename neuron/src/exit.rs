@@ -1,4 +1,4 @@
-//! How a program ends: five exit codes, and one reporter that prints causes and then hints.
+//! How a program ends: six exit codes, and one reporter that prints causes and then hints.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,6 +15,8 @@ pub enum Exit {
     Usage,
     /// The chain refuses: not registered, no permit, a rejected extrinsic.
     Refused,
+    /// Another program acts for the same hotkey: starting again does not help.
+    Twin,
     /// Ended by the user.
     Interrupted,
 }
@@ -27,6 +29,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Refused => 3,
+            Self::Twin => 4,
             Self::Interrupted => 130,
         }
     }
@@ -47,6 +50,21 @@ pub trait Explain: Error {
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// An error with all of its causes in one line, for `/readyz` and logs. A cause whose text the one
+/// above already ends with is not said twice.
+pub fn causes(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let line = deeper.to_string();
+        if !said.ends_with(&line) {
+            said = format!("{said}: {line}");
+        }
+        cause = deeper.source();
+    }
+    said
 }
 
 /// The text a person reads when a program ends in `error`: the chain of causes, then the hints.
@@ -106,9 +124,17 @@ mod tests {
     }
 
     #[test]
+    fn one_line_holds_every_cause_once() {
+        assert_eq!(
+            causes(&Unreachable(Cause)),
+            "no answer from ws://127.0.0.1:9944: connection refused"
+        );
+    }
+
+    #[test]
     fn exit_codes_are_the_documented_ones() {
-        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::Interrupted]
-            .map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3, 130]);
+        let all =
+            [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::Twin, Exit::Interrupted];
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 130]);
     }
 }

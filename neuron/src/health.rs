@@ -62,6 +62,18 @@ impl HealthSettings {
     }
 }
 
+/// Names of what both programs say.
+pub mod names {
+    /// Seconds since the newest finalized block came.
+    pub const HEAD_AGE: &str = "ganglion_chain_head_age_seconds";
+    /// Whether there has been no new finalized block for too long.
+    pub const STALLED: &str = "ganglion_chain_stalled";
+    /// Place in the list of the endpoint in use; 0 is the first.
+    pub const ENDPOINT: &str = "ganglion_chain_endpoint_index";
+    /// Seconds by which this machine's clock is ahead of the chain's newest block.
+    pub const CLOCK_OFFSET: &str = "clock_offset_seconds";
+}
+
 /// One label of a series.
 pub type Label = (&'static str, &'static str);
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chain::{Chain, ConnectError, ConnectOptions};
 use chain_metadata::NetUid;
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use crate::settings::{Kind, Setting};
 use crate::{Readiness, Shutdown};
@@ -123,10 +124,7 @@ impl ChainSettings {
     /// Whether every address is on this machine: only then are development keys accepted, and
     /// loopback axons dialled.
     pub fn is_local(&self) -> bool {
-        self.endpoints().iter().all(|endpoint| {
-            url_host(endpoint)
-                .is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
-        })
+        self.endpoints().iter().all(|endpoint| is_loopback(endpoint))
     }
 
     /// Connects, trying again until the patience ends or `shutdown`, and saying each time that it
@@ -171,13 +169,16 @@ impl ChainSettings {
     }
 }
 
-fn url_host(endpoint: &str) -> Option<&str> {
-    let rest = endpoint.split_once("://")?.1;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    if let Some(end) = authority.find(']') {
-        return authority.get(..=end);
+/// Whether an address is of this machine: `localhost` or a loopback address, and nothing that only
+/// looks like one.
+fn is_loopback(endpoint: &str) -> bool {
+    let Ok(url) = Url::parse(endpoint) else { return false };
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
-    authority.split(':').next()
 }
 
 /// Why there is no chain.
@@ -230,7 +231,14 @@ mod tests {
             ("ws://localhost:1/x", true),
             ("ws://[::1]:9944", true),
             ("finney", false),
+            ("ws://127.0.0.2:9944", true),
             ("ws://127.0.0.1.evil.example:9944", false),
+            ("ws://127.0.0.1:1@host.example", false),
+            ("ws://localhost:x@192.0.2.2:9", false),
+            ("ws://127.0.0.1@192.0.2.2", false),
+            ("ws://192.0.2.2/#@127.0.0.1", false),
+            ("ws://[::1]:1@192.0.2.2", false),
+            ("127.0.0.1:9944", false),
         ] {
             assert_eq!(at(network).is_local(), local, "{network}");
         }

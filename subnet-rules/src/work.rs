@@ -52,6 +52,9 @@ pub enum WorkError {
     /// Something is to be opened that was not committed to, or long ago.
     #[error("nothing is held of this task")]
     Unknown,
+    /// As many tasks wait as may.
+    #[error("the worker is full")]
+    Busy,
     /// The worker's own fault.
     #[error("the worker failed: {0}")]
     Failed(String),

@@ -12,7 +12,7 @@ use subnet_rules::package::Package;
 use tokio::task::JoinSet;
 use wire::Network;
 
-use crate::library::{FetchError, Files, Published, Shelf, fetch};
+use neuron::library::{FetchError, Files, Published, Shelf, fetch};
 
 /// Blocks between the first two tries to fetch a rule; doubles from then on.
 const FIRST_WAIT: u64 = 5;

@@ -19,7 +19,7 @@ use subnet_rules::digest::Digest;
 use subnet_rules::exchange::{Artefact, Fault};
 use wire::{Client, Endpoint, Network};
 
-use crate::library;
+use neuron::library;
 use crate::sockets::fault;
 
 /// Artefacts fetched at a time.

@@ -1,12 +1,19 @@
 //! Carries one submission to the chain and says what became of it.
 //!
+//! ```text
+//! deliver: the bytes to a node; what a pool says later is not listened to
+//! look:    finalized blocks ── hold it ──► its events, and what the chain holds after them
+//!                     │            └── state dropped ──► what of it can still be seen today
+//!                     └── do not ──► its nonce used, or its era over: lost; else send it again
+//! ```
+//!
 //! Everything here is thin: [`reconcile`](crate::journal::reconcile) decides from what finalized
 //! blocks show, and the loop writes the journal.
 
-use chain::{Chain, Inclusion, PoolRefusal, ReadError, SignedExtrinsic, SubmitError};
+use chain::{Chain, Head, Inclusion, PoolRefusal, ReadError, SignedExtrinsic, SubmitError};
 use chain_metadata::{Hotkey, MechId, NetUid};
 
-use crate::journal::{Loss, Sight, Submission, SubmissionId, Verdict, reconcile};
+use crate::journal::{Hidden, Loss, Sight, Submission, SubmissionId, Verdict, reconcile};
 
 /// Looks at the chain for one subnet and mechanism.
 #[derive(Debug, Clone)]
@@ -24,8 +31,27 @@ pub(crate) struct Delivery {
     pub(crate) verdict: Result<Verdict, ReadError>,
 }
 
+/// How far the blocks have been searched for an extrinsic: finalized blocks do not change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Search {
+    hash: [u8; 32],
+    next: u64,
+}
+
+impl Search {
+    /// The first block to look at.
+    fn from(&self, extrinsic: &SignedExtrinsic) -> u64 {
+        let first = extrinsic.era_birth + 1;
+        if self.hash == extrinsic.hash { self.next.max(first) } else { first }
+    }
+
+    const fn done(&mut self, hash: [u8; 32], to: u64) {
+        *self = Self { hash, next: to + 1 };
+    }
+}
+
 impl Courier {
-    /// Sends the bytes and waits for a finalized block to hold them, or for the end of their era.
+    /// Hands the bytes to the chain.
     ///
     /// `first` says that no one has seen these bytes before: then a refusal by the pool is final.
     /// Later it is not, as the pool also refuses what a block not yet final holds.
@@ -35,18 +61,19 @@ impl Courier {
         submission: Submission,
         first: bool,
     ) -> Delivery {
-        let sent = self.chain.broadcast(&submission.extrinsic).await;
-        let verdict = match sent {
-            Ok(inclusion) => self.judge(&submission, inclusion).await,
-            Err(SubmitError::Refused { refusal, .. }) => {
-                let (pallet, name) = (refusal.pallet, refusal.name);
-                Ok(Verdict::Lose(Loss::Refused { pallet, name }))
-            }
-            Err(SubmitError::Pool { reason }) if first && is_final(&reason) => {
+        let verdict = if first {
+            self.send(&submission).await
+        } else {
+            self.chain.send_everywhere(&submission.extrinsic).await;
+            Ok(Verdict::Resend)
+        };
+        Delivery { id, verdict }
+    }
+
+    async fn send(&self, submission: &Submission) -> Result<Verdict, ReadError> {
+        match self.chain.send(&submission.extrinsic).await {
+            Err(SubmitError::Pool { reason }) if is_final(&reason) => {
                 Ok(Verdict::Lose(Loss::Pool { why: reason.to_string() }))
-            }
-            Err(SubmitError::NotIncluded { era_end, .. }) => {
-                Ok(Verdict::Lose(Loss::Expired { era_end }))
             }
             Err(SubmitError::Read(error)) => Err(error),
             // Unclear: finalized blocks will tell.
@@ -54,21 +81,68 @@ impl Courier {
                 tracing::info!(%error, "finalized blocks will tell what became of the weights");
                 Ok(Verdict::Resend)
             }
-        };
-        Delivery { id, verdict }
+            Ok(()) => Ok(Verdict::Resend),
+        }
     }
 
-    /// What finalized blocks up to `finalized` show of a submission, and what follows.
+    /// What finalized blocks up to a head show of a submission, and what follows.
     pub(crate) async fn look(
         &self,
         submission: &Submission,
-        finalized: u64,
+        head: &Head,
+        search: &mut Search,
     ) -> Result<Verdict, ReadError> {
-        let SignedExtrinsic { hash, era_birth, era_end, .. } = submission.extrinsic;
-        let to = finalized.min(era_end);
-        match self.chain.find_extrinsic(hash, era_birth + 1, to).await? {
-            Some(inclusion) => self.judge(submission, inclusion).await,
-            None => Ok(reconcile(&submission.extrinsic, &Sight::Nowhere { finalized })),
+        let extrinsic = &submission.extrinsic;
+        let (from, to) = (search.from(extrinsic), head.number.min(extrinsic.era_end - 1));
+        match self.chain.find_in_blocks(extrinsic.hash, from, to).await {
+            Ok(Some((block, index))) => self.found(submission, block, index, head).await,
+            Ok(None) => {
+                search.done(extrinsic.hash, to);
+                let nonce = self.chain.nonce_at(&extrinsic.signer, head.hash).await?;
+                let nonce_used = nonce > extrinsic.nonce;
+                Ok(reconcile(extrinsic, &Sight::Nowhere { finalized: head.number, nonce_used }))
+            }
+            // Blocks that could hold it are gone, and it can be in no other.
+            Err(ReadError::NoBlock { .. }) if is_over(extrinsic, head) => {
+                Ok(reconcile(extrinsic, &Sight::Forgotten { block: None }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn found(
+        &self,
+        submission: &Submission,
+        block: Head,
+        index: u32,
+        head: &Head,
+    ) -> Result<Verdict, ReadError> {
+        let told = match self.chain.inclusion(block, index).await {
+            Ok(inclusion) => self.judge(submission, inclusion).await,
+            Err(error) => Err(error),
+        };
+        match told {
+            Err(error) if !error.is_connection() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    block = block.number,
+                    "the block that holds the weights tells no more; looking at what is there now"
+                );
+                let traces = self.traces(submission, block.number, head).await;
+                match traces {
+                    Err(error)
+                        if error.is_connection() || !is_over(&submission.extrinsic, head) =>
+                    {
+                        Err(error)
+                    }
+                    Err(_) => {
+                        let sight = Sight::Forgotten { block: Some(block.number) };
+                        Ok(reconcile(&submission.extrinsic, &sight))
+                    }
+                    traces => traces,
+                }
+            }
+            told => told,
         }
     }
 
@@ -98,13 +172,76 @@ impl Courier {
         let row = self.chain.weights_row(self.netuid, self.mechid, uid, Some(block)).await?;
         Ok(row == submission.row())
     }
+
+    /// What a head still shows of a submission that a block held whose state is gone: a commit that
+    /// waits, or open weights that nothing has followed.
+    async fn traces(
+        &self,
+        submission: &Submission,
+        block: u64,
+        head: &Head,
+    ) -> Result<Verdict, ReadError> {
+        let sight = match &submission.hidden {
+            None => self.open_trace(block, head).await?,
+            Some(Hidden::Hash { .. }) => {
+                let at = Some(head.hash);
+                let waiting = self.chain.hash_commits(self.netuid, self.mechid, &self.hotkey, at);
+                let ours = waiting.await?.into_iter().find(|commit| commit.block == block);
+                ours.map(|commit| Sight::Committed { block, epoch: commit.epoch })
+            }
+            Some(Hidden::Timelocked { ciphertext, .. }) => {
+                self.timelocked_trace(ciphertext, block, head).await?
+            }
+        };
+        let sight = sight.unwrap_or(Sight::Forgotten { block: Some(block) });
+        Ok(reconcile(&submission.extrinsic, &sight))
+    }
+
+    async fn open_trace(&self, block: u64, head: &Head) -> Result<Option<Sight>, ReadError> {
+        let at = Some(head.hash);
+        let Some(uid) = self.chain.uid_of(self.netuid, &self.hotkey, at).await? else {
+            return Ok(None);
+        };
+        let updates = self.chain.last_update(self.netuid, self.mechid, at).await?;
+        let update = updates.get(uid.index()).copied().unwrap_or(0);
+        let applied = update == block;
+        // A later update covers what was there; an earlier one says that ours was not taken.
+        Ok((update <= block).then_some(Sight::InBlock { block, refusal: None, applied }))
+    }
+
+    async fn timelocked_trace(
+        &self,
+        ciphertext: &[u8],
+        block: u64,
+        head: &Head,
+    ) -> Result<Option<Sight>, ReadError> {
+        let at = Some(head.hash);
+        let clock = self.chain.epoch_clock(self.netuid, at).await?;
+        let period = self.chain.hyperparameters(self.netuid, at).await?.reveal_period_epochs;
+        let current = clock.epoch_of_commit(head.number + 1);
+        for epoch in current.saturating_sub(period + 1)..=current {
+            let queue = self.chain.timelocked_commits(self.netuid, self.mechid, epoch, at).await?;
+            if queue.iter().any(|commit| commit.block == block && commit.ciphertext == ciphertext) {
+                return Ok(Some(Sight::Committed { block, epoch }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether no block after a head can hold an extrinsic.
+const fn is_over(extrinsic: &SignedExtrinsic, head: &Head) -> bool {
+    head.number + 1 >= extrinsic.era_end
 }
 
 /// Whether the pool's refusal of bytes that it has never seen says that they will never take
-/// effect. What it merely finds occupied may clear.
+/// effect. What it merely finds occupied may clear, and a nonce that is used is told from finalized
+/// blocks.
 const fn is_final(reason: &PoolRefusal) -> bool {
-    !matches!(
+    use chain::Invalid;
+    matches!(
         reason,
-        PoolRefusal::AlreadyImported | PoolRefusal::TooLowPriority | PoolRefusal::Node { .. }
+        PoolRefusal::Custom(_)
+            | PoolRefusal::Invalid(Invalid::Payment | Invalid::BadProof | Invalid::Other)
     )
 }

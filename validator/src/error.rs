@@ -66,6 +66,23 @@ pub enum Error {
         /// The subnet.
         netuid: NetUid,
     },
+    /// Somebody else acts for the hotkey.
+    #[error(
+        "another program sets weights for {hotkey} on subnet {netuid}: in blocks {first} and {next}"
+    )]
+    Twin {
+        /// The hotkey.
+        hotkey: Hotkey,
+        /// The subnet.
+        netuid: NetUid,
+        /// A block in which it did.
+        first: u64,
+        /// And the next one.
+        next: u64,
+    },
+    /// Another process on this machine acts for the hotkey.
+    #[error(transparent)]
+    Claim(#[from] neuron::ClaimError),
     /// The chain cannot be read.
     #[error("cannot read the chain")]
     Read(#[from] ReadError),
@@ -83,6 +100,17 @@ pub enum Error {
     Task(#[from] tokio::task::JoinError),
 }
 
+impl Error {
+    /// Whether trying again cannot help: the program ends, and says why.
+    pub const fn is_fatal(&self) -> bool {
+        match self {
+            Self::Twin { .. } => true,
+            Self::Store(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+}
+
 impl Explain for Error {
     fn exit(&self) -> Exit {
         match self {
@@ -96,6 +124,9 @@ impl Explain for Error {
             | Self::Store(StoreError::Foreign { .. }) => Exit::Usage,
             Self::Link(LinkError::Interrupted) => Exit::Interrupted,
             Self::Unregistered { .. } => Exit::Refused,
+            Self::Twin { .. } | Self::Claim(_) | Self::Store(StoreError::Locked { .. }) => {
+                Exit::Twin
+            }
             _ => Exit::Failed,
         }
     }
@@ -125,8 +156,13 @@ impl Explain for Error {
             Self::Store(StoreError::Locked { .. }) => {
                 "one validator acts for a hotkey; stop the other one first".into()
             }
-            Self::Store(StoreError::Damaged { .. } | StoreError::Checksum { .. }) => {
-                "move the file away to start without history; the chain's weights stay in force \
+            Self::Twin { .. } => "stop the other one; to move a hotkey to another machine, stop it \
+                 there, then `validator journal export` there and `validator journal import` here"
+                .into(),
+            Self::Claim(_) => "one validator acts for a hotkey; stop the other one first".into(),
+            Self::Store(error) if error.is_damage() => {
+                "start again: the last good copy takes the file's place where there is one; else move \
+                 the file away to start without history, as the chain's weights stay in force \
                  meanwhile"
                     .into()
             }

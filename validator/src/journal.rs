@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! Intended ──► Broadcast ──► Included ──► Settled         the row on chain is the row sent
-//!     │            │             ├──────► Lost            it is not
-//!     └────────────┴────────────────────► Lost            refused, or its era is over
+//!     │            │             ├──────► Lost            it is not, or nobody can tell any more
+//!     └────────────┴────────────────────► Lost            refused, outrun, or its era is over
 //!                                │
 //!                           Committed ──► (Revealing) ──► Settled   the chain revealed it
 //!                                └──────────────┴───────► Lost      and it did not
 //! ```
+//!
+//! A step is [`State::after`], which is pure: from a state and a [`Verdict`] to the states that
+//! follow. They are written in one transaction, so a kill leaves the state before or the one after,
+//! and every verdict can be reached from both.
 //!
 //! A commit is not settled when a block holds it: its reveal must be seen. One made by hash is
 //! shown by us, with a second extrinsic that is written down before it is sent (`Revealing`); its
@@ -23,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::Cause;
 use crate::schedule::Ledger;
-use crate::store::{Store, StoreError, encode};
+use crate::store::{Store, StoreError, chained, encode, failed};
 
 const TABLE: &str = "submission";
 
@@ -58,6 +62,9 @@ pub struct Submission {
     pub hidden: Option<Hidden>,
     /// The signed bytes, and the blocks in which they are valid.
     pub extrinsic: SignedExtrinsic,
+    /// The block that holds them, once it is known.
+    #[serde(default)]
+    pub included: Option<u64>,
     /// How far it is.
     pub state: State,
 }
@@ -171,6 +178,37 @@ pub enum Loss {
         /// That epoch.
         epoch: u64,
     },
+    /// Another program with this key used the nonce first.
+    NonceTaken {
+        /// The nonce.
+        nonce: u32,
+    },
+    /// A block held it, or could have, and no node has the states any more that would tell.
+    Unseen {
+        /// That block, if it is known.
+        block: Option<u64>,
+    },
+}
+
+impl Loss {
+    /// A name for metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Pool { .. } => "pool",
+            Self::Expired { .. } => "expired",
+            Self::Unapplied { .. } => "unapplied",
+            Self::Unrevealed { .. } => "unrevealed",
+            Self::NotShown { .. } => "not_shown",
+            Self::NonceTaken { .. } => "nonce_taken",
+            Self::Unseen { .. } => "unseen",
+        }
+    }
+
+    /// Whether the bytes alone were lost: signed anew, the same weights may still be taken.
+    pub const fn is_of_the_bytes(&self) -> bool {
+        matches!(self, Self::NonceTaken { .. } | Self::Expired { .. })
+    }
 }
 
 impl std::fmt::Display for Loss {
@@ -185,6 +223,17 @@ impl std::fmt::Display for Loss {
             Self::Unrevealed { why } => write!(f, "the chain never applied it: {why}"),
             Self::NotShown { epoch } => {
                 write!(f, "epoch {epoch}, in which it had to be shown, went by")
+            }
+            Self::NonceTaken { nonce } => {
+                write!(f, "another program with this hotkey used nonce {nonce} first")
+            }
+            Self::Unseen { block: Some(block) } => write!(
+                f,
+                "block {block} holds it, and no node has the state any more that tells whether the \
+                 chain took it"
+            ),
+            Self::Unseen { block: None } => {
+                f.write_str("no node has the blocks any more in which it could be")
             }
         }
     }
@@ -206,24 +255,71 @@ impl State {
         matches!(self, Self::Committed { .. } | Self::Revealing { .. })
     }
 
-    /// Whether `next` can follow.
-    const fn leads_to(&self, next: &Self) -> bool {
+    /// The states that follow from a verdict, in order; none if it says nothing new.
+    ///
+    /// # Errors
+    /// The verdict contradicts the state: a settled row is lost, say.
+    pub fn after(&self, verdict: &Verdict) -> Result<Vec<Self>, OutOfOrder> {
+        let mut path = Vec::new();
+        if *self == Self::Intended && !matches!(verdict, Verdict::Lose(_)) {
+            path.push(Self::Broadcast);
+        }
+        let before_block = matches!(self, Self::Intended | Self::Broadcast);
+        match verdict {
+            Verdict::Resend if !self.is_final() => {}
+            Verdict::Settle { block } if !self.is_final() => {
+                if before_block {
+                    path.push(Self::Included { block: *block });
+                }
+                path.push(Self::Settled { block: *block });
+            }
+            Verdict::Commit { block, epoch } if self.is_open() => {
+                if before_block {
+                    path.push(Self::Included { block: *block });
+                }
+                path.push(Self::Committed { block: *block, epoch: *epoch });
+            }
+            Verdict::Commit { block, epoch } if self.commit() == Some((*block, *epoch)) => {}
+            Verdict::Show { reveal } => {
+                let (block, epoch) = self.commit().ok_or(OutOfOrder)?;
+                path.push(Self::Revealing { block, epoch, reveal: reveal.clone() });
+            }
+            Verdict::Lose(why) if !self.is_final() => path.push(Self::Lost { why: why.clone() }),
+            // Said again of a row that has ended so.
+            Verdict::Settle { block } if *self == (Self::Settled { block: *block }) => {}
+            Verdict::Lose(why) if *self == (Self::Lost { why: why.clone() }) => {}
+            _ => return Err(OutOfOrder),
+        }
+        Ok(path)
+    }
+
+    /// The block that holds the bytes, as far as this state tells.
+    const fn included(&self) -> Option<u64> {
         match self {
-            Self::Intended => matches!(next, Self::Broadcast | Self::Lost { .. }),
-            Self::Broadcast => {
-                matches!(next, Self::Broadcast | Self::Included { .. } | Self::Lost { .. })
+            Self::Included { block }
+            | Self::Committed { block, .. }
+            | Self::Lost { why: Loss::Unapplied { block } | Loss::Unseen { block: Some(block) } } => {
+                Some(*block)
             }
-            Self::Included { .. } => {
-                matches!(next, Self::Settled { .. } | Self::Committed { .. } | Self::Lost { .. })
+            _ => None,
+        }
+    }
+
+    /// The block and the epoch of a commit that waits.
+    const fn commit(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Committed { block, epoch } | Self::Revealing { block, epoch, .. } => {
+                Some((*block, *epoch))
             }
-            Self::Committed { .. } => {
-                matches!(next, Self::Revealing { .. } | Self::Settled { .. } | Self::Lost { .. })
-            }
-            Self::Revealing { .. } => matches!(next, Self::Settled { .. } | Self::Lost { .. }),
-            Self::Settled { .. } | Self::Lost { .. } => false,
+            _ => None,
         }
     }
 }
+
+/// A verdict that contradicts the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the verdict contradicts the state")]
+pub struct OutOfOrder;
 
 /// A row of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -243,35 +339,40 @@ impl Store {
         }
         let (body, sum) = encode(TABLE, submission)?;
         self.transact("journal", |tx| {
-            tx.execute("INSERT INTO submission (body, sum) VALUES (?1, ?2)", (body, sum))
-                .map_err(|source| StoreError::Sqlite { doing: "journal", source })?;
+            tx.execute("INSERT INTO submission (body, sum) VALUES (?1, ?2)", (body, &sum))
+                .map_err(failed("journal"))?;
             let id = tx.last_insert_rowid();
+            chained::link(tx, id, &sum)?;
             tx.execute("DELETE FROM submission WHERE id <= ?1", [id - KEPT])
-                .map_err(|source| StoreError::Sqlite { doing: "prune", source })?;
+                .map_err(failed("prune"))?;
             Ok(SubmissionId(id))
         })
     }
 
-    /// Writes down how far a submission is. On disk when this returns.
-    pub fn advance(&mut self, id: SubmissionId, state: State) -> Result<(), StoreError> {
+    /// Writes down what a verdict makes of a submission, all of it in one transaction; the state
+    /// that it leads to. On disk when this returns.
+    pub fn follow(&mut self, id: SubmissionId, verdict: &Verdict) -> Result<State, StoreError> {
         let mut submission = self.submission(id)?;
-        if !submission.state.leads_to(&state) {
-            return Err(StoreError::Order {
-                id: id.0,
-                from: Box::new(submission.state),
-                to: Box::new(state),
-            });
+        let path = submission.state.after(verdict).map_err(|OutOfOrder| StoreError::Order {
+            id: id.0,
+            from: Box::new(submission.state.clone()),
+            verdict: Box::new(verdict.clone()),
+        })?;
+        let Some(last) = path.last().cloned() else { return Ok(submission.state) };
+        for state in &path {
+            submission.included = state.included().or(submission.included);
         }
-        submission.state = state;
+        submission.state = last.clone();
         let (body, sum) = encode(TABLE, &submission)?;
         self.transact("journal", |tx| {
             tx.execute(
                 "UPDATE submission SET body = ?1, sum = ?2 WHERE id = ?3",
-                (body, sum, id.0),
+                (body, &sum, id.0),
             )
-            .map_err(|source| StoreError::Sqlite { doing: "journal", source })?;
-            Ok(())
-        })
+            .map_err(failed("journal"))?;
+            chained::link(tx, id.0, &sum)
+        })?;
+        Ok(last)
     }
 
     /// One submission.
@@ -313,11 +414,15 @@ impl Store {
         let unresolved = rows.last().is_some_and(|(_, newest)| newest.state.is_open());
         let of_epoch = || rows.iter().map(|(_, row)| row).filter(|row| row.epoch == epoch);
         let lost = || of_epoch().filter(|row| matches!(row.state, State::Lost { .. }));
+        // The tries are for what the chain refuses; what another program outran was not refused.
+        let refused = lost()
+            .filter(|row| !matches!(&row.state, State::Lost { why } if why.is_of_the_bytes()));
         Ok(Ledger {
+            elsewhere: false,
             unresolved,
             settled: of_epoch()
                 .any(|row| matches!(row.state, State::Settled { .. }) || row.state.is_committed()),
-            tries: u32::try_from(lost().count()).unwrap_or(u32::MAX),
+            tries: u32::try_from(refused.count()).unwrap_or(u32::MAX),
             last_try: lost().map(|row| row.decided_at).max(),
         })
     }
@@ -346,10 +451,17 @@ pub enum Sight {
     Nowhere {
         /// The last block looked at.
         finalized: u64,
+        /// Whether the account has used its nonce by then.
+        nonce_used: bool,
+    },
+    /// A block holds it or may have held it, and no node has the state that would tell more.
+    Forgotten {
+        /// That block, if it is known.
+        block: Option<u64>,
     },
 }
 
-/// What to do about a submission whose end is not known.
+/// What is now known of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It took effect.
@@ -364,9 +476,14 @@ pub enum Verdict {
         /// Its epoch.
         epoch: u64,
     },
+    /// The weights behind the commit are shown with these bytes.
+    Show {
+        /// The bytes.
+        reveal: SignedExtrinsic,
+    },
     /// It never will.
     Lose(Loss),
-    /// It still can: send the same bytes again.
+    /// It still can: the same bytes are, or may be, under way.
     Resend,
 }
 
@@ -381,8 +498,13 @@ pub fn reconcile(extrinsic: &SignedExtrinsic, sight: &Sight) -> Verdict {
             Verdict::Lose(Loss::Unapplied { block: *block })
         }
         Sight::Committed { block, epoch } => Verdict::Commit { block: *block, epoch: *epoch },
+        Sight::Forgotten { block } => Verdict::Lose(Loss::Unseen { block: *block }),
+        // A nonce is good for one extrinsic, and the blocks up to here hold another one.
+        Sight::Nowhere { nonce_used: true, .. } => {
+            Verdict::Lose(Loss::NonceTaken { nonce: extrinsic.nonce })
+        }
         // Valid in blocks before `era_end`: once its last one is final there is no other.
-        Sight::Nowhere { finalized } if finalized + 1 >= extrinsic.era_end => {
+        Sight::Nowhere { finalized, .. } if finalized + 1 >= extrinsic.era_end => {
             Verdict::Lose(Loss::Expired { era_end: extrinsic.era_end })
         }
         Sight::Nowhere { .. } => Verdict::Resend,
@@ -420,6 +542,7 @@ mod tests {
                 era_birth: 90,
                 era_end: 154,
             },
+            included: None,
             state: State::Intended,
         }
     }
@@ -429,7 +552,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut first = store(dir.path());
         let id = first.intend(&submission(4)).unwrap();
-        first.advance(id, State::Broadcast).unwrap();
+        first.follow(id, &Verdict::Resend).unwrap();
         drop(first);
         let (found, row) = store(dir.path()).unresolved().unwrap().unwrap();
         let sent = Submission { state: State::Broadcast, ..submission(4) };
@@ -442,10 +565,10 @@ mod tests {
         let mut store = store(dir.path());
         let id = store.intend(&submission(4)).unwrap();
         assert!(matches!(store.intend(&submission(5)), Err(StoreError::Open { .. })));
-        store.advance(id, State::Broadcast).unwrap();
-        store.advance(id, State::Included { block: 95 }).unwrap();
-        store.advance(id, State::Settled { block: 95 }).unwrap();
+        store.follow(id, &Verdict::Resend).unwrap();
+        store.follow(id, &Verdict::Settle { block: 95 }).unwrap();
         assert!(matches!(store.intend(&submission(4)), Err(StoreError::Settled { epoch: 4 })));
+        assert_eq!(store.submission(id).unwrap().included, Some(95));
         store.intend(&submission(5)).unwrap();
     }
 
@@ -456,30 +579,40 @@ mod tests {
         let hidden = Hidden::Hash { salt: vec![7; 8], version_key: 3 };
         let sent = Submission { hidden: Some(hidden), ..submission(4) };
         let id = store.intend(&sent).unwrap();
-        store.advance(id, State::Broadcast).unwrap();
-        store.advance(id, State::Included { block: 95 }).unwrap();
-        store.advance(id, State::Committed { block: 95, epoch: 4 }).unwrap();
+        store.follow(id, &Verdict::Resend).unwrap();
+        store.follow(id, &Verdict::Commit { block: 95, epoch: 4 }).unwrap();
         assert!(matches!(store.intend(&submission(4)), Err(StoreError::Settled { epoch: 4 })));
         assert!(store.ledger(4).unwrap().settled);
         let next = store.intend(&submission(5)).unwrap();
         let (found, row) = store.committed().unwrap().pop().unwrap();
-        assert_eq!((found, row.hidden), (id, sent.hidden));
-        let reveal = submission(4).extrinsic;
-        store.advance(id, State::Revealing { block: 95, epoch: 4, reveal }).unwrap();
-        store.advance(id, State::Settled { block: 101 }).unwrap();
+        assert_eq!((found, row.hidden, row.included), (id, sent.hidden, Some(95)));
+        store.follow(id, &Verdict::Show { reveal: submission(4).extrinsic }).unwrap();
+        store.follow(id, &Verdict::Settle { block: 101 }).unwrap();
         assert_eq!(store.unresolved().unwrap().unwrap().0, next);
     }
 
     #[test]
-    fn an_end_is_final() {
+    fn an_end_is_final_and_may_be_said_again() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(dir.path());
         let id = store.intend(&submission(4)).unwrap();
-        store.advance(id, State::Lost { why: Loss::Expired { era_end: 154 } }).unwrap();
-        assert!(matches!(store.advance(id, State::Broadcast), Err(StoreError::Order { .. })));
+        let lost = Verdict::Lose(Loss::Pool { why: "no".into() });
+        store.follow(id, &lost).unwrap();
+        store.follow(id, &lost).unwrap();
+        assert!(matches!(store.follow(id, &Verdict::Resend), Err(StoreError::Order { .. })));
         let ledger = store.ledger(4).unwrap();
         let lost_once = Ledger { tries: 1, last_try: Some(90), ..Ledger::default() };
         assert_eq!(ledger, lost_once);
+    }
+
+    #[test]
+    fn a_nonce_that_another_program_took_is_no_try() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let id = store.intend(&submission(4)).unwrap();
+        store.follow(id, &Verdict::Lose(Loss::NonceTaken { nonce: 7 })).unwrap();
+        let ledger = store.ledger(4).unwrap();
+        assert_eq!((ledger.tries, ledger.last_try), (0, Some(90)));
     }
 
     #[test]
@@ -491,15 +624,119 @@ mod tests {
             let (pallet, name) = ("SubtensorModule".to_owned(), name.to_owned());
             Verdict::Lose(Loss::Refused { pallet, name })
         };
+        let nowhere = |finalized, nonce_used| Sight::Nowhere { finalized, nonce_used };
         for (sight, verdict) in [
             (in_block(None, true), Verdict::Settle { block: 95 }),
             (in_block(None, false), Verdict::Lose(Loss::Unapplied { block: 95 })),
             (in_block(refused, false), lost("SettingWeightsTooFast")),
             (Sight::Committed { block: 95, epoch: 4 }, Verdict::Commit { block: 95, epoch: 4 }),
-            (Sight::Nowhere { finalized: 152 }, Verdict::Resend),
-            (Sight::Nowhere { finalized: 153 }, Verdict::Lose(Loss::Expired { era_end: 154 })),
+            (nowhere(152, false), Verdict::Resend),
+            (nowhere(153, false), Verdict::Lose(Loss::Expired { era_end: 154 })),
+            (nowhere(95, true), Verdict::Lose(Loss::NonceTaken { nonce: 7 })),
+            (Sight::Forgotten { block: None }, Verdict::Lose(Loss::Unseen { block: None })),
         ] {
             assert_eq!(reconcile(&extrinsic, &sight), verdict, "{sight:?}");
+        }
+    }
+
+    /// One of each.
+    fn states() -> Vec<State> {
+        let reveal = submission(4).extrinsic;
+        vec![
+            State::Intended,
+            State::Broadcast,
+            State::Included { block: 95 },
+            State::Committed { block: 95, epoch: 4 },
+            State::Revealing { block: 95, epoch: 4, reveal },
+            State::Settled { block: 95 },
+            State::Lost { why: Loss::Expired { era_end: 154 } },
+        ]
+    }
+
+    fn verdicts() -> Vec<Verdict> {
+        vec![
+            Verdict::Resend,
+            Verdict::Settle { block: 95 },
+            Verdict::Commit { block: 95, epoch: 4 },
+            Verdict::Show { reveal: submission(4).extrinsic },
+            Verdict::Lose(Loss::Expired { era_end: 154 }),
+        ]
+    }
+
+    /// Puts a row into any state: as older versions left it, or a crash did.
+    fn row_in(store: &mut Store, state: &State) -> SubmissionId {
+        let row = Submission { state: State::Intended, ..submission(4) };
+        let id = store.intend(&row).unwrap();
+        let (body, sum) = encode(TABLE, &Submission { state: state.clone(), ..row }).unwrap();
+        store
+            .transact("test", |tx| {
+                tx.execute("UPDATE submission SET body = ?1, sum = ?2", (body, &sum)).unwrap();
+                chained::link(tx, id.0, &sum)
+            })
+            .unwrap();
+        id
+    }
+
+    #[test]
+    fn whatever_blocks_show_every_state_but_an_end_leads_somewhere() {
+        for state in states() {
+            for verdict in verdicts() {
+                let path = state.after(&verdict);
+                let waits = state.is_committed();
+                let allowed = match &verdict {
+                    Verdict::Show { .. } => waits,
+                    Verdict::Commit { .. } => state.is_open() || waits,
+                    Verdict::Resend => !state.is_final(),
+                    Verdict::Settle { .. } => !matches!(state, State::Lost { .. }),
+                    Verdict::Lose(_) => !matches!(state, State::Settled { .. }),
+                };
+                assert_eq!(path.is_ok(), allowed, "{state:?} {verdict:?}");
+            }
+        }
+    }
+
+    /// A kill within the transaction leaves what a copy of the files at that moment holds.
+    #[test]
+    fn a_kill_at_any_point_of_any_step_leaves_a_state_from_which_the_same_end_is_reached() {
+        for state in states() {
+            for verdict in verdicts().into_iter().filter(|v| state.after(v).is_ok()) {
+                let dir = tempfile::tempdir().unwrap();
+                let mut at_work = store(dir.path());
+                let id = row_in(&mut at_work, &state);
+                let end = state.after(&verdict).unwrap().pop().unwrap_or_else(|| state.clone());
+                // Before the step, within it at each statement, and after it.
+                for statements in 0..=3 {
+                    let killed = tempfile::tempdir().unwrap();
+                    at_work.killed_within(id.0, statements, || copy(dir.path(), killed.path()));
+                    let mut again = store(killed.path());
+                    let found = again.submission(id).unwrap().state;
+                    assert_eq!(found, state, "half a step is no step");
+                    assert_eq!(again.follow(id, &verdict).unwrap(), end);
+                }
+                assert_eq!(at_work.follow(id, &verdict).unwrap(), end);
+                let killed = tempfile::tempdir().unwrap();
+                copy(dir.path(), killed.path());
+                drop(at_work);
+                let mut again = store(killed.path());
+                assert_eq!(again.submission(id).unwrap().state, end);
+                if end.after(&verdict).is_ok() {
+                    assert_eq!(again.follow(id, &verdict).unwrap(), end, "said twice");
+                }
+            }
+        }
+    }
+
+    /// Copies a folder as it is, as a kill leaves it.
+    fn copy(from: &std::path::Path, to: &std::path::Path) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                std::fs::create_dir_all(&target).unwrap();
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), target).unwrap();
+            }
         }
     }
 }

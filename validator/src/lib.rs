@@ -20,7 +20,6 @@ mod courier;
 mod error;
 mod evidence;
 pub mod journal;
-pub mod library;
 pub mod loss;
 mod record;
 mod reference;
@@ -31,6 +30,7 @@ pub mod schedule;
 mod sockets;
 mod status;
 pub mod store;
+mod stranger;
 pub mod watch;
 
 /// Arguments with which this program hosts rules in Starlark.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chain::{Chain, Heads, Keypair};
 use chain_metadata::{MechId, Weights};
 use inference::{Engine, EngineOptions};
-use neuron::{Health, Shutdown, expand};
+use neuron::{Claim, Health, Shutdown, Vitals, expand};
 use subnet_rules::digest::Digest;
 use subnet_rules::exchange::Whom;
 use subnet_rules::manifest::{Code, Manifest};
@@ -25,13 +25,13 @@ use wire::{Client, Network};
 
 use crate::adoption::Adoption;
 use crate::artefacts::Fetcher;
-use crate::courier::{Courier, Delivery};
+use crate::courier::{Courier, Delivery, Search};
 use crate::evidence::Ledgerbook;
-use crate::library::{Shelf, published};
+use neuron::library::{Shelf, published};
 use crate::record::{Record, Scribe};
 use crate::reference::EngineReference;
 use crate::round::{Finished, Hands, Plan};
-use crate::schedule::{Decision, decide};
+use crate::schedule::Decision;
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
 use crate::{Config, Error, HOST, Status};
@@ -50,6 +50,8 @@ pub struct Parts {
     pub engine: Option<Arc<Engine>>,
     /// The rule until the owner's is in force, in place of the configured one.
     pub package: Option<Package>,
+    /// The rules of its mechanisms, in place of those that the package names.
+    pub parts: Vec<(u8, Package)>,
     /// Hosts rules in Starlark; this program where there is none.
     pub host: Option<Program>,
     /// Where the validator says how it fares, at every head.
@@ -69,7 +71,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         () = shutdown.cancelled() => return Ok(()),
     };
     let mut mechanisms = JoinSet::new();
-    for (mechid, package) in native::mechanisms(&common.package)? {
+    for (mechid, package) in common.parts.clone() {
         let mut config = config.clone();
         // A single rule is for the mechanism of the settings; classes are numbered in their order.
         if mechid > 0 || common.composed() {
@@ -81,8 +83,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
                 started = Box::pin(Validator::start(config, common, package)) => started?,
                 () = shutdown.cancelled() => return Ok(()),
             };
-            validator.live(&shutdown).await;
-            Ok::<_, Error>(())
+            validator.live(&shutdown).await
         });
     }
     let mut last = Ok(());
@@ -104,11 +105,15 @@ struct Common {
     health: Health,
     host: Program,
     reference: Option<Arc<EngineReference>>,
-    /// The rule as configured, or as adopted last.
+    /// The rule as configured.
     package: Package,
+    /// The rule of each mechanism.
+    parts: Vec<(u8, Package)>,
     status: Option<watch::Sender<Status>>,
     /// One submission at a time takes the account's next nonce.
     nonces: Arc<tokio::sync::Mutex<()>>,
+    /// Keeps other programs on this machine from acting for the hotkey.
+    _claim: Arc<Claim>,
     /// Serves metrics and health; ends with the validator.
     _services: Arc<JoinSet<()>>,
 }
@@ -130,6 +135,7 @@ impl Common {
             chain.hyperparameters(netuid, None).await?;
             return Err(Error::Unregistered { hotkey, netuid });
         }
+        let claim = Claim::of_chain(&chain, netuid, &hotkey, "validator").await?;
         let host = match parts.host {
             Some(host) => host,
             None => Program::this(&HOST).map_err(Error::Host)?,
@@ -137,6 +143,10 @@ impl Common {
         let package = match parts.package {
             Some(package) => package,
             None => Package::find(&config.rule.source)?,
+        };
+        let mechanisms = match parts.parts {
+            given if given.is_empty() => native::mechanisms(&package)?,
+            given => given,
         };
         let reference = parts.engine.map(|engine| Arc::new(EngineReference(engine)));
         Ok(Self {
@@ -146,8 +156,10 @@ impl Common {
             host,
             reference,
             package,
+            parts: mechanisms,
             status: parts.status,
             nonces: Arc::default(),
+            _claim: Arc::new(claim),
             _services: Arc::new(services),
         })
     }
@@ -213,6 +225,15 @@ struct Validator {
     seen: u64,
     /// The first one.
     first: Option<u64>,
+    /// How far blocks were searched for the open submission, and for a reveal.
+    search: Search,
+    reveal_search: Search,
+    /// The epoch of the journal's last copy.
+    backed_up: Option<u64>,
+    /// The name of the last decision.
+    decided: Option<&'static str>,
+    /// What the connection and the clock do to being ready, and the service manager's watchdog.
+    vitals: Vitals,
     /// The round under way.
     rounds: JoinSet<Finished>,
     /// The submission under way.
@@ -227,6 +248,10 @@ impl Validator {
         let mechid = MechId(config.weights.mechid);
         let genesis = hex::encode(chain.genesis_hash());
         let store = Store::open(&dir, &Owner { hotkey, genesis, netuid, mechid })?;
+        if let Some(why) = store.restored() {
+            let why = format!("the journal was damaged ({why}); its last good copy is used");
+            common.health.readiness.object("journal", why);
+        }
         let shelf = Shelf::new(&dir);
         // It was in force when this validator ended.
         let adopted = adopted(&config, &store, &shelf)?;
@@ -270,6 +295,11 @@ impl Validator {
             status: common.status.clone().filter(|_| mechid == MechId(0) || !common.composed()),
             seen: 0,
             first: None,
+            search: Search::default(),
+            reveal_search: Search::default(),
+            backed_up: None,
+            decided: None,
+            vitals: Vitals::new(common.chain.clone(), common.health.clone(), config.chain.is_local()),
             rounds: JoinSet::new(),
             deliveries: JoinSet::new(),
             config,
@@ -277,14 +307,26 @@ impl Validator {
         })
     }
 
-    /// The loop: what happens is a head, the end of a round, or the end of a delivery.
-    async fn live(&mut self, shutdown: &Shutdown) {
+    /// The loop: what happens is a head, the end of a round, the end of a delivery, or the time for a
+    /// sign of life.
+    ///
+    /// # Errors
+    /// What cannot be mended by trying again.
+    async fn live(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
         let mut heads = self.chain.heads();
         loop {
+            let pulse = self.vitals.next_beat();
             let done = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(pulse) => {
+                    self.vitals.beat();
+                    continue;
+                }
                 ready = ready(&mut heads) => match ready {
-                    Ok(()) => self.at_head().await,
+                    Ok(()) => tokio::select! {
+                        () = shutdown.cancelled() => return Ok(()),
+                        done = self.at_head() => done,
+                    },
                     Err(error) => Err(error.into()),
                 },
                 Some(round) = self.rounds.join_next() => {
@@ -294,32 +336,30 @@ impl Validator {
                     delivery.map_err(Error::from).and_then(|delivery| self.delivered(delivery))
                 }
             };
-            self.note(done);
+            self.note("loop", done)?;
+            self.vitals.beat();
         }
     }
 
-    /// One head: read it, examine if it is time, decide about weights, act.
+    /// One head: read it, then every step that it calls for. One that fails keeps no other from
+    /// being taken: a rule that cannot be read stops no weights.
     async fn at_head(&mut self) -> Result<(), Error> {
         let head = self.chain.finalized_head().await?;
         if head.number <= self.seen {
             return Ok(());
         }
-        self.seen = head.number;
         let view = View::read(&self.chain, &self.config, &self.keypair.hotkey(), head).await?;
+        self.seen = head.number;
         self.standings.note_epoch(&view);
-        self.follow_commits(&view).await?;
-        self.follow_rule(&view).await?;
-        self.examine(&view).await?;
-        let weights = standing::weights(&view, &*self.session);
-        let ledger = self.store.ledger(view.epoch())?;
-        let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
-        let decision = self.preflight(&view, weights.as_ref(), decision).await?;
-        self.show(&view, weights.as_ref(), decision);
-        match (decision, weights) {
-            (Decision::Submit, Some(weights)) => self.submit(&view, &weights).await,
-            (Decision::Reconcile, _) if self.deliveries.is_empty() => self.reconcile(&view).await,
-            _ => Ok(()),
-        }
+        let kept = self.keep_journal(&view);
+        self.note("copy", kept)?;
+        let followed = self.follow_commits(&view).await;
+        self.note("commits", followed)?;
+        let followed = self.follow_rule(&view).await;
+        self.note("owner", followed)?;
+        let examined = self.examine(&view).await;
+        self.note("examine", examined)?;
+        self.see_to_weights(&view).await
     }
 
     /// Adopts the owner's rule once an epoch begins after it was published, between two rounds. The
@@ -464,16 +504,21 @@ impl Validator {
         }
     }
 
-    /// What goes wrong on the way is said, and tried again at the next head: evidence and journal
-    /// are on disk, so nothing is lost by waiting.
-    fn note(&self, done: Result<(), Error>) {
+    /// What goes wrong on the way is said, with all of its causes, and tried again at the next head:
+    /// evidence and journal are on disk, so nothing is lost by waiting.
+    ///
+    /// # Errors
+    /// What waiting does not mend.
+    fn note(&self, part: &'static str, done: Result<(), Error>) -> Result<(), Error> {
         match done {
-            Ok(()) => self.health.readiness.clear("loop"),
+            Ok(()) => self.health.readiness.clear(part),
+            Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object("loop", error.to_string());
+                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
+                self.health.readiness.object(part, neuron::causes(&error));
             }
         }
+        Ok(())
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Ledger {
     pub unresolved: bool,
     /// Weights of this epoch are on chain, or committed to it.
     pub settled: bool,
+    /// The chain took weights of this hotkey in this epoch that the journal does not hold.
+    pub elsewhere: bool,
     /// Submissions of this epoch that were lost.
     pub tries: u32,
     /// When the last of them was sent.
@@ -112,6 +114,8 @@ pub enum Waiting {
     RateLimit,
     /// This epoch's weights are on chain.
     Settled,
+    /// This epoch's weights are on chain, and not from here.
+    Elsewhere,
     /// Too close to the epoch's end for a block before it.
     Closed,
     /// The last try was just now.
@@ -145,6 +149,87 @@ pub enum Holding {
     Off,
 }
 
+impl Decision {
+    /// Every name of a decision, for metrics.
+    pub const NAMES: [&'static str; 16] = [
+        "submit",
+        "reconcile",
+        "window",
+        "rate_limit",
+        "settled",
+        "elsewhere",
+        "closed",
+        "retry",
+        "gave_up",
+        "no_epochs",
+        "unregistered",
+        "no_permit",
+        "outdated",
+        "nothing_to_pay",
+        "obstacle",
+        "off",
+    ];
+
+    /// Its name, one of [`NAMES`](Self::NAMES).
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Reconcile => "reconcile",
+            Self::Wait { why, .. } => match why {
+                Waiting::Window => "window",
+                Waiting::RateLimit => "rate_limit",
+                Waiting::Settled => "settled",
+                Waiting::Elsewhere => "elsewhere",
+                Waiting::Closed => "closed",
+                Waiting::Retry => "retry",
+                Waiting::GaveUp => "gave_up",
+            },
+            Self::Hold(why) => match why {
+                Holding::NoEpochs => "no_epochs",
+                Holding::Unregistered => "unregistered",
+                Holding::NoPermit => "no_permit",
+                Holding::Outdated { .. } => "outdated",
+                Holding::NothingToPay => "nothing_to_pay",
+                Holding::Obstacle(_) => "obstacle",
+                Holding::Off => "off",
+            },
+        }
+    }
+
+    /// Why no weights will be sent as things stand; `None` where they will, were, or are not to be.
+    pub fn objection(&self) -> Option<String> {
+        match self {
+            Self::Hold(Holding::Off) => None,
+            Self::Hold(why) => Some(format!("no weights are sent: {why}")),
+            Self::Wait { why: why @ (Waiting::GaveUp | Waiting::Elsewhere), .. } => {
+                Some(format!("no weights are sent: {why}"))
+            }
+            Self::Submit | Self::Reconcile | Self::Wait { .. } => None,
+        }
+    }
+
+    /// Whether weights would be sent at some later head of this epoch: then what stands in their
+    /// way is worth saying now.
+    pub const fn is_ahead(&self) -> bool {
+        matches!(
+            self,
+            Self::Submit
+                | Self::Wait { why: Waiting::Window | Waiting::RateLimit | Waiting::Retry, .. }
+        )
+    }
+}
+
+/// Epochs without settled weights after which something is wrong, beyond those that the chain's rate
+/// limit takes: one may be missed for a node's sake, two are a cause.
+const MISSED_EPOCHS: u64 = 2;
+
+/// Why so many epochs without settled weights are too many; `None` if they are not.
+pub fn overdue(epochs: u64, tempo: u64, rate_limit: u64) -> Option<String> {
+    let usual = rate_limit / tempo.max(1) + 1;
+    (epochs > usual + MISSED_EPOCHS)
+        .then(|| format!("no weights were settled on chain for {epochs} epochs"))
+}
+
 /// Decides. See the module's picture.
 pub fn decide(moment: &Moment) -> Decision {
     match standing(moment) {
@@ -170,6 +255,9 @@ fn standing(moment: &Moment) -> Result<Seat, Decision> {
     }
     if ledger.settled {
         return Err(Decision::Wait { until: epoch_end, why: Waiting::Settled });
+    }
+    if ledger.elsewhere {
+        return Err(Decision::Wait { until: epoch_end, why: Waiting::Elsewhere });
     }
     if !seat.permit {
         return Err(Decision::Hold(Holding::NoPermit));
@@ -226,6 +314,7 @@ impl fmt::Display for Waiting {
             Self::Window => "examining until the window opens",
             Self::RateLimit => "the chain's rate limit",
             Self::Settled => "weights are on chain",
+            Self::Elsewhere => "weights of this epoch are on chain, sent by another program",
             Self::Closed => "too late for this epoch",
             Self::Retry => "about to try again",
             Self::GaveUp => "gave up for this epoch",
@@ -305,7 +394,7 @@ mod tests {
     #[test]
     fn what_forbids_sending_is_named() {
         type Case = (fn(&mut Moment), Decision);
-        let held: [Case; 9] = [
+        let held: [Case; 10] = [
             (|m| m.enabled = false, Decision::Hold(Holding::Off)),
             (|m| m.tempo = 0, Decision::Hold(Holding::NoEpochs)),
             (|m| m.seat = None, Decision::Hold(Holding::Unregistered)),
@@ -320,13 +409,33 @@ mod tests {
             (|m| m.payable = false, Decision::Hold(Holding::NothingToPay)),
             (|m| m.ledger.unresolved = true, Decision::Reconcile),
             (|m| m.ledger.settled = true, Decision::Wait { until: 1000, why: Waiting::Settled }),
+            (
+                |m| m.ledger.elsewhere = true,
+                Decision::Wait { until: 1000, why: Waiting::Elsewhere },
+            ),
             (|m| m.ledger.tries = MAX_TRIES, Decision::Wait { until: 1000, why: Waiting::GaveUp }),
         ];
         for (change, decision) in held {
             let mut moment = at(995);
             change(&mut moment);
             assert_eq!(decide(&moment), decision);
+            assert!(Decision::NAMES.contains(&decision.name()));
+            let silent = matches!(
+                decision,
+                Decision::Hold(Holding::Off)
+                    | Decision::Reconcile
+                    | Decision::Wait { why: Waiting::Settled, .. }
+            );
+            assert_eq!(decision.objection().is_none(), silent, "{decision}");
         }
+    }
+
+    #[test]
+    fn epochs_without_weights_are_too_many_beyond_those_of_the_rate_limit() {
+        assert_eq!(overdue(3, 360, 100), None);
+        assert!(overdue(4, 360, 100).is_some());
+        assert_eq!(overdue(8, 20, 100), None, "a rate limit of five epochs");
+        assert!(overdue(9, 20, 100).unwrap().contains("9 epochs"));
     }
 
     #[test]

@@ -2,28 +2,53 @@
 //! chain.
 //!
 //! Every transaction is on disk before it counts (`synchronous = FULL`), the file is locked for as
-//! long as it is open, and every row carries a checksum over its contents, so that a changed bit is
-//! a named error and never a different weight vector.
+//! long as it is open, every row carries a checksum over its contents, and the journal's rows are
+//! chained ([`chained`]), so that a changed bit or a missing row is a named error and never a
+//! different weight vector. A rollback journal, not a write-ahead log: what was committed is in the
+//! file itself, and no second file can lose it.
+//!
+//! Once an epoch the file is copied ([`Store::back_up`]). A damaged file is moved aside for its copy
+//! when it is opened, and that is said ([`Store::restored`]); what the copy does not know yet, the
+//! chain tells.
 
 use std::path::{Path, PathBuf};
 
 use chain_metadata::{Hotkey, MechId, NetUid};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sp_crypto_hashing::blake2_256;
 
-use crate::journal::State;
+use crate::journal::{State, Verdict};
 
-/// Layout of the file. A file of another layout is refused, not guessed at.
-const SCHEMA_VERSION: i64 = 1;
+pub(crate) mod chained;
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, sum BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS submission (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, sum BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS evidence (id INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL, body TEXT NOT NULL, sum BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS evidence_by_epoch ON evidence (epoch);
-CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, sum BLOB NOT NULL);
+const FIRST_LAYOUT: &str = "
+CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, sum BLOB NOT NULL);
+CREATE TABLE submission (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, sum BLOB NOT NULL);
+CREATE TABLE evidence (id INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL, body TEXT NOT NULL, sum BLOB NOT NULL);
+CREATE INDEX evidence_by_epoch ON evidence (epoch);
+CREATE TABLE book (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, sum BLOB NOT NULL);
 ";
+
+/// The journal's chain, and what the chain showed that this journal does not know of.
+const SECOND_LAYOUT: &str = "
+CREATE TABLE link (seq INTEGER PRIMARY KEY, submission INTEGER NOT NULL, sum BLOB NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE tip (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE origin (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, sum BLOB NOT NULL);
+CREATE TABLE stranger (id INTEGER PRIMARY KEY, body TEXT NOT NULL, sum BLOB NOT NULL);
+";
+
+/// How a file of any earlier version becomes one of this version. Only ever appended to.
+fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![
+        M::up(FIRST_LAYOUT),
+        M::up_with_hook(SECOND_LAYOUT, |tx| Ok(chained::begin(tx)?)),
+    ])
+}
+
+/// Bytes of the smallest page: no file that holds anything is shorter.
+const SHORTEST_FILE: u64 = 512;
 
 /// Whose file it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,13 +106,29 @@ pub enum StoreError {
         /// Who opened it.
         expected: Box<Owner>,
     },
-    /// It was written by another version.
-    #[error("{} has layout {found}, this program reads {SCHEMA_VERSION}", path.display())]
+    /// It was written by a newer version, or cannot be brought to this one.
+    #[error("{} has a layout that this program cannot read", path.display())]
     Layout {
         /// The file.
         path: PathBuf,
-        /// Its layout.
-        found: i64,
+        /// Why not.
+        source: Box<rusqlite_migration::Error>,
+    },
+    /// The journal's rows do not follow from one another: some are missing or older than they were.
+    #[error("the journal's chain is broken: {what}")]
+    Chain {
+        /// Where.
+        what: String,
+    },
+    /// A file cannot be copied or moved.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
     },
     /// Its pages are damaged.
     #[error("{} is damaged: {what}", path.display())]
@@ -142,14 +183,14 @@ pub enum StoreError {
         id: i64,
     },
     /// A step that cannot follow.
-    #[error("submission {id} cannot go from {from:?} to {to:?}")]
+    #[error("submission {id}, which is {from:?}, cannot become {verdict:?}")]
     Order {
         /// The row.
         id: i64,
         /// How far it was.
         from: Box<State>,
-        /// Where it should go.
-        to: Box<State>,
+        /// What was to be written of it.
+        verdict: Box<Verdict>,
     },
     /// `SQLite` failed: disk full, read-only, unreadable.
     #[error("cannot {doing} the validator's file")]
@@ -161,20 +202,80 @@ pub enum StoreError {
     },
 }
 
-fn sqlite(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Sqlite { doing, source }
+impl StoreError {
+    /// Whether the file itself is damaged: a copy of it may not be.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Checksum { .. } | Self::Chain { .. })
+    }
+}
+
+/// A failure of `SQLite` while `doing` something to the file.
+pub(crate) fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Chain { what: source.to_string() }
+        }
+        _ => StoreError::Sqlite { doing, source },
+    }
 }
 
 /// The open, locked, checked file.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    path: PathBuf,
+    restored: Option<String>,
 }
 
 impl Store {
-    /// Opens the owner's file below `dir`, making it when there is none.
+    /// Opens the owner's file below `dir`, making it when there is none. A damaged one is moved
+    /// aside for its last good copy, where there is one.
     pub fn open(dir: &Path, owner: &Owner) -> Result<Self, StoreError> {
-        Self::open_file(&owner.path(dir), owner)
+        let path = owner.path(dir);
+        let copy = copy_of(&path);
+        // SQLite takes a file shorter than a page for a new one.
+        let length = std::fs::metadata(&path).map_or(0, |file| file.len());
+        let gone = length < SHORTEST_FILE && copy.exists();
+        let damage = if gone {
+            StoreError::Damaged { path: path.clone(), what: "it is gone, its copy is not".into() }
+        } else {
+            match Self::open_file(&path, owner) {
+                Err(error) if error.is_damage() => error,
+                opened => return opened,
+            }
+        };
+        // Only a copy that is good itself takes the file's place.
+        let usable = Self::copied(&copy, owner);
+        if let Err(error) = usable {
+            tracing::error!(copy = %copy.display(), %error, "the last good copy is of no use");
+            return Err(damage);
+        }
+        let aside = path.with_extension("db.damaged");
+        let moved = |doing| {
+            let path = path.clone();
+            move |source| StoreError::File { doing, path, source }
+        };
+        if path.exists() {
+            std::fs::rename(&path, &aside).map_err(moved("move aside"))?;
+        }
+        // A journal beside the damaged file is not the copy's.
+        std::fs::remove_file(path.with_extension("db-journal")).ok();
+        std::fs::copy(&copy, &path).map_err(moved("restore"))?;
+        tracing::error!(
+            error = &damage as &dyn std::error::Error, aside = %aside.display(),
+            "the journal is damaged; its last good copy is used"
+        );
+        let restored = Some(damage.to_string());
+        Ok(Self { restored, ..Self::open_file(&path, owner)? })
+    }
+
+    /// Whether the last good copy can be opened.
+    fn copied(copy: &Path, owner: &Owner) -> Result<(), StoreError> {
+        if copy.exists() {
+            return Self::open_file(copy, owner).map(drop);
+        }
+        let source = std::io::ErrorKind::NotFound.into();
+        Err(StoreError::File { doing: "read", path: copy.into(), source })
     }
 
     fn open_file(path: &Path, owner: &Owner) -> Result<Self, StoreError> {
@@ -182,7 +283,7 @@ impl Store {
             std::fs::create_dir_all(folder)
                 .map_err(|source| StoreError::Folder { path: folder.into(), source })?;
         }
-        let connection = Connection::open(path).map_err(sqlite("open"))?;
+        let connection = Connection::open(path).map_err(failed("open"))?;
         lock(&connection).map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StoreError::Locked { path: path.into() }
@@ -192,11 +293,52 @@ impl Store {
             }
             _ => StoreError::Sqlite { doing: "lock", source },
         })?;
-        let mut store = Self { connection };
+        let mut store = Self { connection, path: path.into(), restored: None };
         store.check_pages(path)?;
-        store.check_layout(path)?;
+        migrations()
+            .to_latest(&mut store.connection)
+            .map_err(|source| StoreError::Layout { path: path.into(), source: Box::new(source) })?;
         store.check_owner(path, owner)?;
+        store.check_rows()?;
+        chained::check(&store.connection)?;
         Ok(store)
+    }
+
+    /// Why the last good copy had to be used, if it had to.
+    pub fn restored(&self) -> Option<&str> {
+        self.restored.as_deref()
+    }
+
+    /// Copies the file, whole or not at all: the last good copy, for when the file is damaged.
+    pub fn back_up(&mut self) -> Result<(), StoreError> {
+        chained::check(&self.connection)?;
+        let copy = copy_of(&self.path);
+        let unfinished = copy.with_extension("part");
+        let file = |doing| {
+            let path = unfinished.clone();
+            move |source| StoreError::File { doing, path, source }
+        };
+        if unfinished.exists() {
+            std::fs::remove_file(&unfinished).map_err(file("remove"))?;
+        }
+        let target = unfinished.to_string_lossy();
+        self.connection.execute("VACUUM INTO ?1", [target.as_ref()]).map_err(failed("copy"))?;
+        let synced = std::fs::File::open(&unfinished).and_then(|copy| copy.sync_all());
+        synced.map_err(file("copy to"))?;
+        std::fs::rename(&unfinished, &copy).map_err(file("keep"))
+    }
+
+    /// Every row against its checksum.
+    fn check_rows(&self) -> Result<(), StoreError> {
+        for table in ["submission", "book", "origin", "stranger"] {
+            let query = format!("SELECT id, body, sum FROM {table}");
+            let mut statement = self.connection.prepare(&query).map_err(failed("read"))?;
+            let rows = statement.query_map([], raw_row).map_err(failed("read"))?;
+            for row in rows {
+                row.map_err(failed("read"))?.check(table)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_pages(&self, path: &Path) -> Result<(), StoreError> {
@@ -209,34 +351,17 @@ impl Store {
         }
     }
 
-    fn check_layout(&self, path: &Path) -> Result<(), StoreError> {
-        let found: i64 = self
-            .connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(sqlite("read"))?;
-        match found {
-            SCHEMA_VERSION => Ok(()),
-            0 => self
-                .connection
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                ))
-                .map_err(sqlite("lay out")),
-            found => Err(StoreError::Layout { path: path.into(), found }),
-        }
-    }
-
     fn check_owner(&mut self, path: &Path, owner: &Owner) -> Result<(), StoreError> {
         let row = self
             .connection
             .query_row("SELECT id, body, sum FROM owner", [], raw_row)
             .optional()
-            .map_err(sqlite("read"))?;
+            .map_err(failed("read"))?;
         let Some(row) = row else {
             return self.transact("claim", |tx| {
                 let (body, sum) = encode("owner", owner)?;
                 tx.execute("INSERT INTO owner (id, body, sum) VALUES (1, ?1, ?2)", (body, sum))
-                    .map_err(sqlite("claim"))?;
+                    .map_err(failed("claim"))?;
                 Ok(())
             });
         };
@@ -260,9 +385,9 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sqlite(doing))?;
+            .map_err(failed(doing))?;
         let done = work(&transaction)?;
-        transaction.commit().map_err(sqlite(doing))?;
+        transaction.commit().map_err(failed(doing))?;
         Ok(done)
     }
 
@@ -273,29 +398,43 @@ impl Store {
         query: &str,
         parameters: impl rusqlite::Params,
     ) -> Result<Vec<(i64, T)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(query).map_err(sqlite("read"))?;
-        let rows = statement.query_map(parameters, raw_row).map_err(sqlite("read"))?;
+        let mut statement = self.connection.prepare_cached(query).map_err(failed("read"))?;
+        let rows = statement.query_map(parameters, raw_row).map_err(failed("read"))?;
         rows.map(|row| {
-            let row = row.map_err(sqlite("read"))?;
+            let row = row.map_err(failed("read"))?;
             Ok((row.id, decode(table, &row)?))
         })
         .collect()
     }
 }
 
-/// Takes the file's lock and keeps it; WAL without shared memory, since there is no one to share.
+/// Takes the file's lock and keeps it.
 fn lock(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "journal_mode", "TRUNCATE")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")
+}
+
+/// Where the last good copy of a file is.
+fn copy_of(path: &Path) -> PathBuf {
+    path.with_extension("db.good")
 }
 
 struct RawRow {
     id: i64,
     body: String,
     sum: Vec<u8>,
+}
+
+impl RawRow {
+    fn check(&self, table: &'static str) -> Result<(), StoreError> {
+        if blake2_256(self.body.as_bytes()).as_slice() == self.sum {
+            return Ok(());
+        }
+        Err(StoreError::Checksum { table, id: self.id })
+    }
 }
 
 fn raw_row(row: &rusqlite::Row<'_>) -> Result<RawRow, rusqlite::Error> {
@@ -314,10 +453,28 @@ pub(crate) fn encode(
 }
 
 fn decode<T: DeserializeOwned>(table: &'static str, row: &RawRow) -> Result<T, StoreError> {
-    if blake2_256(row.body.as_bytes()).as_slice() != row.sum {
-        return Err(StoreError::Checksum { table, id: row.id });
-    }
+    row.check(table)?;
     serde_json::from_str(&row.body).map_err(|source| StoreError::Row { table, id: row.id, source })
+}
+
+#[cfg(test)]
+impl Store {
+    /// Runs as many statements of a step as told, with what they changed written out, looks at the
+    /// files as a kill would leave them, and takes all of it back.
+    pub(crate) fn killed_within(&mut self, id: i64, statements: usize, look: impl FnOnce()) {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let steps: [&str; 3] = [
+            "UPDATE submission SET body = '{}' WHERE id = ?1",
+            "INSERT INTO link SELECT seq + 1, ?1, sum, chain FROM tip JOIN submission WHERE 1",
+            "UPDATE tip SET seq = seq + 1 WHERE ?1 > 0",
+        ];
+        for step in &steps[..statements] {
+            tx.execute(step, [id]).unwrap();
+        }
+        tx.cache_flush().unwrap();
+        look();
+        tx.rollback().unwrap();
+    }
 }
 
 #[cfg(test)]
@@ -359,12 +516,61 @@ mod tests {
         store
             .transact("change", |tx| {
                 tx.execute("UPDATE owner SET body = replace(body, '1', '2')", [])
-                    .map_err(sqlite("change"))
+                    .map_err(failed("change"))
             })
             .unwrap();
         drop(store);
         let error = Store::open(dir.path(), &owner(1)).unwrap_err();
         assert!(matches!(error, StoreError::Checksum { table: "owner", id: 1 }), "{error:?}");
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_to_this_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = owner(1).path(dir.path());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(FIRST_LAYOUT).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let (body, sum) = encode("owner", &owner(1)).unwrap();
+        old.execute("INSERT INTO owner (id, body, sum) VALUES (1, ?1, ?2)", (body, sum)).unwrap();
+        let (body, sum) = encode("submission", &"row").unwrap();
+        old.execute("INSERT INTO submission (body, sum) VALUES (?1, ?2)", (body, sum)).unwrap();
+        drop(old);
+        let store = Store::open(dir.path(), &owner(1)).unwrap();
+        let links: i64 =
+            store.connection.query_row("SELECT count(*) FROM link", [], |row| row.get(0)).unwrap();
+        assert_eq!(links, 1);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &owner(1)).unwrap();
+        store.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(store);
+        let error = Store::open(dir.path(), &owner(1)).unwrap_err();
+        assert!(matches!(error, StoreError::Layout { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_damaged_file_gives_way_to_its_last_good_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), &owner(1)).unwrap();
+        store.back_up().unwrap();
+        assert_eq!(store.restored(), None);
+        drop(store);
+        let path = owner(1).path(dir.path());
+        let good = std::fs::read(&path).unwrap();
+        for length in [0, 1, 100, 4096, good.len() / 2] {
+            std::fs::write(&path, &good[..length]).unwrap();
+            let opened = Store::open(dir.path(), &owner(1)).unwrap();
+            assert!(opened.restored().is_some(), "cut to {length}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(Store::open(dir.path(), &owner(1)).unwrap().restored().is_some());
+        let aside = path.with_extension("db.damaged");
+        assert!(aside.exists(), "what was damaged is kept for whoever wants to look");
     }
 
     #[test]

@@ -69,18 +69,21 @@ impl Watch {
             }
         }
         let mut ended: BTreeMap<u64, Vec<TimelockedCommit>> = BTreeMap::new();
+        let mut fates = Vec::new();
         for (commit, present) in self.waiting.values().cloned().collect::<Vec<_>>() {
             let overdue = current > commit.epoch + reveal_period;
             let block = if present < head.number {
                 self.vanished(&commit, present, head.number).await?
             } else if overdue {
-                head.number
+                Some(head.number)
             } else {
                 continue;
             };
-            ended.entry(block).or_default().push(commit);
+            match block {
+                Some(block) => ended.entry(block).or_default().push(commit),
+                None => fates.push(Fate { commit, block: head.number, lost: Some(Cause::Unseen) }),
+            }
         }
-        let mut fates = Vec::new();
         for (block, commits) in ended {
             fates.extend(self.fates(block, commits).await?);
         }
@@ -102,25 +105,37 @@ impl Watch {
         Ok(queue.into_iter().filter(|commit| commit.hotkey == self.hotkey).collect())
     }
 
-    /// The first block without the commit, between one that has it and one that has not.
+    /// The first block without the commit, between one that has it and one that has not; `None` if
+    /// no node has the state of that block any more.
     async fn vanished(
         &self,
         commit: &TimelockedCommit,
         mut present: u64,
         mut absent: u64,
-    ) -> Result<u64, ReadError> {
+    ) -> Result<Option<u64>, ReadError> {
+        let mut dropped = None;
         while absent - present > 1 {
             let middle = present + (absent - present) / 2;
             let at = self.chain.block(middle).await?.hash;
             match self.queue(commit.epoch, at).await {
                 Ok(queue) if queue.contains(commit) => present = middle,
                 Ok(_) => absent = middle,
-                Err(error) if error.is_connection() => return Err(error),
-                // The node has dropped that state: all it can say is that it was before.
-                Err(_) => return Ok(absent),
+                Err(error) => {
+                    self.must_be_dropped(at, error).await?;
+                    (present, dropped) = (middle, Some(middle));
+                }
             }
         }
-        Ok(absent)
+        // The block before the first without it must be one that was seen to have it.
+        Ok((dropped != Some(present)).then_some(absent))
+    }
+
+    /// Gives an error back, unless no node has the state of that block any more.
+    async fn must_be_dropped(&self, block: [u8; 32], error: ReadError) -> Result<(), ReadError> {
+        if error.is_connection() || self.chain.keeps_state(block).await? {
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// The ends of commits that one block was done with.
@@ -130,8 +145,17 @@ impl Watch {
         commits: Vec<TimelockedCommit>,
     ) -> Result<Vec<Fate>, ReadError> {
         let hash = self.chain.block(block).await?.hash;
-        let revealed =
-            self.chain.timelocked_reveals(self.netuid, self.mechid, &self.hotkey, hash).await?;
+        let parent = self.chain.block(block.saturating_sub(1)).await?.hash;
+        let told = self.chain.timelocked_reveals(self.netuid, self.mechid, &self.hotkey, hash);
+        let revealed = match told.await {
+            Ok(revealed) => revealed,
+            Err(error) => {
+                // Reading a block's events takes its parent's runtime.
+                self.must_be_dropped(parent, error).await?;
+                let unseen = |commit| Fate { commit, block, lost: Some(Cause::Unseen) };
+                return Ok(commits.into_iter().map(unseen).collect());
+            }
+        };
         let all = revealed >= commits.len();
         let mut fates = Vec::with_capacity(commits.len());
         for commit in commits {
@@ -141,8 +165,10 @@ impl Watch {
                 match self.readings(&commit, block, hash).await {
                     Ok(readings) => diagnose(&readings)
                         .or_else(|| (revealed == 0).then_some(Cause::Unexplained)),
-                    Err(error) if error.is_connection() => return Err(error),
-                    Err(_) => Some(Cause::Unseen),
+                    Err(error) => {
+                        self.must_be_dropped(parent, error).await?;
+                        Some(Cause::Unseen)
+                    }
                 }
             };
             fates.push(Fate { commit, block, lost });

@@ -18,7 +18,6 @@ pub mod admission;
 pub mod answer;
 pub mod auth;
 pub mod client;
-pub mod generate;
 pub mod lock;
 pub mod metrics;
 pub mod replay;

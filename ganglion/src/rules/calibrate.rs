@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use inference::EngineError;
 use neuron::logs::LogArgs;
 use neuron::{Exit, Explain};
 use serde_json::json;
 use subnet_rules::manifest::{Code, ManifestError};
 use subnet_rules::package::{self, MANIFEST, Package, PackageError};
 use subnet_rules::rule::Rule as _;
-use subnet_rules::serve::{Calibration, Serve, ServeError};
+use subnet_rules::serve::{Calibration, Serve, ServeError, calibrate};
+use subnet_rules::tools::{Reference as _, ToolError};
 use toml_edit::{DocumentMut, Item, Table};
-use validator::calibration;
+use validator::EngineReference;
 
 use super::{ModelArgs, OpenError, say};
 
@@ -50,7 +50,7 @@ pub(super) enum CalibrateError {
     Open(#[from] OpenError),
     /// The engine failed.
     #[error("the model cannot be asked")]
-    Engine(#[from] EngineError),
+    Engine(#[from] ToolError),
     /// The model does not suit the rule.
     #[error("the rule cannot be used with this model")]
     Serve(#[from] ServeError),
@@ -106,12 +106,12 @@ async fn run(args: Args) -> Result<(), CalibrateError> {
     if !serves {
         return Err(CalibrateError::NotServe { rule: package.manifest.name.to_string() });
     }
-    let engine = args.model.open().await?;
-    let model = engine.model_id().to_string();
+    let reference = EngineReference(std::sync::Arc::new(args.model.open().await?));
+    let model = reference.model();
     let table = if args.anew {
-        calibration::measure(&engine).await?
+        calibrate::measure(&reference).await?
     } else {
-        calibration::known_or_measured(&engine).await?
+        calibrate::known_or_measured(&reference).await?
     };
     let rule = Serve::of_model(package.manifest, &model, &table)?;
     let path = args.folder.join(MANIFEST);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use neuron::logs::LogArgs;
 use neuron::{Exit, Explain};
 use serde_json::json;
+use validator::EngineReference;
 use validator::remeasure::{RemeasureError, Remeasured, Tolerance, remeasure};
 
 use super::{ModelArgs, OpenError, say};
@@ -91,7 +92,7 @@ pub(super) fn main(args: Args) -> Exit {
 }
 
 async fn run(args: Args) -> Result<(), Failed> {
-    let engine = args.model.open().await?;
+    let engine = std::sync::Arc::new(args.model.open().await?);
     let tolerance = Tolerance { nat: args.tolerance, share: args.allow };
     let open = || -> io::Result<_> { Ok(BufReader::new(File::open(&args.log)?)) };
     let progress = |sum: &Remeasured| {
@@ -100,7 +101,7 @@ async fn run(args: Args) -> Result<(), Failed> {
         }
     };
     let log = args.log.clone();
-    let sum = remeasure(&engine, open, tolerance, args.most, progress)
+    let sum = remeasure(&EngineReference(std::sync::Arc::clone(&engine)), open, tolerance, args.most, progress)
         .await
         .map_err(|source| Failed::Remeasure { log: log.clone(), source })?;
     let agrees = sum.agrees(tolerance);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use miner::Behaviour;
+use subnet_rules::arena::Kind;
 
 /// Blocks of a `up` epoch: two or three rounds of questions fit in one, and a person does not wait.
 const TEMPO: u16 = 40;
@@ -20,7 +20,10 @@ pub struct UpArgs {
     /// GGUF file or a folder with safetensors.
     #[arg(long, default_value = "tiny", env = "GANGLION_MODEL")]
     pub model: String,
-    /// Miners, as `KIND` or `KIND:N`: honest, lazy, substitute.
+    /// Rule that validators ask by: a shipped rule's name or a rule's folder.
+    #[arg(long, default_value = "serve", value_name = "NAME|FOLDER")]
+    pub rule: String,
+    /// Miners, as `KIND` or `KIND:N`: honest, lazy, substitute, copier, forger, early-end, …
     #[arg(
         long,
         value_delimiter = ',',
@@ -63,48 +66,15 @@ pub struct MinerKind {
 /// Most miners of one kind: each has a socket and a model of its own on this machine.
 const MAX_MINERS: u8 = 16;
 
-/// How a miner of the cast behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Serves the model that the rule names.
-    Honest,
-    /// Serves a coarser quantisation of it under the same name.
-    Substitute,
-    /// Answers at once, with nothing.
-    Lazy,
-}
-
-impl Kind {
-    /// As the table and `--json` call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Honest => "honest",
-            Self::Substitute => "substitute",
-            Self::Lazy => "lazy",
-        }
-    }
-
-    /// As the miner program calls it.
-    pub(super) fn behaviour(self) -> Behaviour {
-        match self {
-            Self::Honest => Behaviour::Honest,
-            Self::Substitute => {
-                Behaviour::Substitute { class: inference::NumericClass::Q4_0Block32 }
-            }
-            Self::Lazy => Behaviour::Lazy,
-        }
-    }
-}
-
 impl FromStr for MinerKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (kind, count) = text.split_once(':').unwrap_or((text, "1"));
-        let kind = [Kind::Honest, Kind::Substitute, Kind::Lazy]
-            .into_iter()
-            .find(|known| known.name() == kind)
-            .ok_or_else(|| format!("no kind `{kind}`: honest, substitute or lazy"))?;
+        let known = Kind::ALL.into_iter().find(|known| known.name() == kind);
+        let kind = known.ok_or_else(|| {
+            format!("no kind `{kind}`: {} are known", Kind::ALL.map(Kind::name).join(", "))
+        })?;
         match count.parse() {
             Ok(count) if (1..=MAX_MINERS).contains(&count) => Ok(Self { kind, count }),
             _ => Err(format!("`{count}` is no count from 1 to {MAX_MINERS}")),
@@ -124,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_wrong_kind_or_count_is_named() {
-        assert!("forger".parse::<MinerKind>().unwrap_err().contains("forger"));
+        assert!("king".parse::<MinerKind>().unwrap_err().contains("king"));
         assert!("lazy:0".parse::<MinerKind>().unwrap_err().contains('0'));
         assert!("lazy:17".parse::<MinerKind>().unwrap_err().contains("17"));
     }

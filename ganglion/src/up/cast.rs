@@ -7,25 +7,86 @@ use std::{
 
 use inference::{Engine, EngineOptions};
 use neuron::{ChainSettings, HealthSettings, ModelSettings, Shutdown, WalletSettings};
-use subnet_rules::serve::{Calibration, Wording};
+use subnet_rules::arena::Kind;
+use subnet_rules::native::{self, NativeError};
+use subnet_rules::package::{Package, Trials};
+use subnet_rules::star::Program;
+use subnet_rules::tools::Need;
+use validator::EngineReference;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    args::{Kind, UpArgs},
+    args::UpArgs,
     error::UpError,
     stage::{HOTKEY, Player, Role, Stage},
 };
 
-/// Blocks between two rounds of questions: several rounds fit in an epoch.
-const ROUND_EVERY_BLOCKS: u64 = 8;
+/// Blocks between two rounds: several rounds fit in an epoch that a person waits for.
+const EVERY: u64 = 4;
+/// The same where an engine answers, which takes its time.
+const EVERY_OF_ENGINES: u64 = 8;
 
-/// Questions to each miner in a round. A pass of the identity gate takes about 57 short answers of
-/// the tiny model, so that an epoch is enough; a general model's longer ones prove as much in a
-/// third of that, and take their time.
-const fn tasks(wording: Wording) -> usize {
-    match wording {
-        Wording::Plain => 16,
-        Wording::Shown => 4,
+/// Questions to each miner in a round where an engine answers. A pass of the identity gate takes about 57
+/// short answers of the tiny model, so that an epoch is enough; a general model's longer ones prove as
+/// much in a third of that, and take their time.
+const fn draws(tiny: bool) -> u32 {
+    if tiny { 16 } else { 4 }
+}
+
+/// What is played: a rule as it is on this stage, and what its actors are made of.
+#[derive(Debug)]
+pub(super) struct Play {
+    /// The rule, quickened for a laptop and named for the model at hand.
+    pub(super) package: Package,
+    pub(super) trials: Trials,
+    /// The rule of each mechanism.
+    pub(super) parts: Vec<(u8, Package)>,
+    pub(super) engine: Option<Arc<Engine>>,
+    pub(super) host: Program,
+}
+
+impl Play {
+    /// Reads the rule, and loads the model that it needs, once for everybody who runs it.
+    pub(super) async fn prepare(args: &UpArgs) -> Result<Self, UpError> {
+        let package = Package::find(&args.rule)?;
+        let trials = Package::trials(&args.rule)?;
+        let host = Program::this(&validator::HOST)
+            .map_err(|source| UpError::Io { what: "finding this program", source })?;
+        let mut parts = native::mechanisms(&package)?;
+        let needy = parts.iter().any(|(_, part)| part.manifest.needs.contains(&Need::Engine));
+        let engine = if needy { Some(load_model(args).await?) } else { None };
+        for (_, part) in &mut parts {
+            *part = on_stage(part, args, engine.as_ref()).await?;
+        }
+        let package = match &parts[..] {
+            [(_, only)] => only.clone(),
+            _ => package,
+        };
+        Ok(Self { package, trials, parts, engine, host })
+    }
+}
+
+/// A rule quickened for a person who watches; everything else is as its owner wrote it.
+async fn on_stage(
+    part: &Package,
+    args: &UpArgs,
+    engine: Option<&Arc<Engine>>,
+) -> Result<Package, UpError> {
+    let mut part = part.clone();
+    let examine = &mut part.manifest.examine;
+    let needy = part.manifest.needs.contains(&Need::Engine);
+    if needy {
+        examine.every = Some(EVERY_OF_ENGINES);
+        examine.draws = Some(draws(args.model == "tiny"));
+    } else {
+        examine.every = Some(examine.every().min(EVERY));
+    }
+    match engine.filter(|_| needy) {
+        Some(engine) => {
+            let named = native::named(&part, &EngineReference(Arc::clone(engine))).await;
+            named.map_err(UpError::Rule)
+        }
+        None => Ok(part),
     }
 }
 
@@ -37,8 +98,8 @@ pub(super) struct Cast {
     shutdown: Shutdown,
 }
 
-/// Loads the model that the rule names, once for everybody who runs it.
-pub(super) async fn load_model(args: &UpArgs) -> Result<Arc<Engine>, UpError> {
+/// Loads the model that the rule names.
+async fn load_model(args: &UpArgs) -> Result<Arc<Engine>, UpError> {
     let model = model_settings(args).load(None).await?;
     Ok(Arc::new(Engine::start(model, EngineOptions::default())))
 }
@@ -48,16 +109,15 @@ impl Cast {
     pub(super) async fn start(
         args: &UpArgs,
         stage: &Stage,
-        engine: &Arc<Engine>,
+        play: &Play,
         shutdown: &Shutdown,
     ) -> Result<Self, UpError> {
-        let calibration = validator::calibration::known_or_measured(engine).await?;
         let mut cast =
             Self { tasks: JoinSet::new(), statuses: Vec::new(), shutdown: shutdown.child_token() };
         for player in &stage.players {
             match player.role {
-                Role::Miner(kind) => cast.start_miner(args, stage, player, kind, engine),
-                Role::Validator => cast.start_validator(args, stage, player, engine, &calibration),
+                Role::Miner(kind) => cast.start_miner(args, stage, player, kind, play),
+                Role::Validator => cast.start_validator(args, stage, player, play),
             }
         }
         Ok(cast)
@@ -69,7 +129,7 @@ impl Cast {
         stage: &Stage,
         player: &Player,
         kind: Kind,
-        engine: &Arc<Engine>,
+        play: &Play,
     ) {
         let config = miner::Config {
             chain: chain_settings(stage),
@@ -83,10 +143,17 @@ impl Cast {
             },
             admission: miner::Admission { require_permit: false, ..miner::Admission::default() },
             state: miner::State { dir: stage.state(&player.name) },
-            rehearsal: miner::Rehearsal { behaviour: kind.behaviour() },
+            rehearsal: miner::Rehearsal { behaviour: miner::Behaviour { kind, class: None } },
             ..miner::Config::default()
         };
-        let parts = miner::Parts { engine: Some(engine.clone()), ..miner::Parts::default() };
+        let parts = miner::Parts {
+            engine: play.engine.clone(),
+            package: Some(play.package.clone()),
+            host: Some(play.host.clone()),
+            cast: play.trials.cast.clone(),
+            parts: play.parts.clone(),
+            status: None,
+        };
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             let run = Box::pin(miner::run_with(config, parts, shutdown));
@@ -99,8 +166,7 @@ impl Cast {
         args: &UpArgs,
         stage: &Stage,
         player: &Player,
-        engine: &Arc<Engine>,
-        calibration: &Calibration,
+        play: &Play,
     ) {
         let config = validator::Config {
             chain: chain_settings(stage),
@@ -112,19 +178,16 @@ impl Cast {
                 audit: args.audit.as_ref().map(|dir| dir.join(&player.name)),
             },
             rule: validator::RuleSettings::default(),
-            rounds: validator::Rounds {
-                every_blocks: ROUND_EVERY_BLOCKS,
-                tasks: tasks(calibration.wording),
-                ..validator::Rounds::default()
-            },
+            rounds: validator::Rounds::default(),
             weights: validator::WeightSettings::default(),
         };
         let (sender, receiver) = watch::channel(validator::Status::waiting(player.hotkey));
         self.statuses.push(receiver);
         let parts = validator::Parts {
-            engine: Some(engine.clone()),
-            calibration: Some(calibration.clone()),
-            host: None,
+            engine: play.engine.clone(),
+            package: Some(play.package.clone()),
+            parts: play.parts.clone(),
+            host: Some(play.host.clone()),
             status: Some(sender),
         };
         let (name, shutdown) = (player.name.clone(), self.shutdown.clone());

@@ -49,9 +49,15 @@ pub enum UpError {
     /// The model could not be loaded.
     #[error(transparent)]
     Model(#[from] neuron::ModelError),
-    /// The rule could not be calibrated on the model.
-    #[error("the rule could not be calibrated on the model")]
-    Calibrate(#[from] inference::EngineError),
+    /// The rule's files.
+    #[error("the rule cannot be read")]
+    Package(#[from] subnet_rules::package::PackageError),
+    /// The rule cannot be used with the model.
+    #[error("the rule cannot be played")]
+    Rule(#[from] subnet_rules::native::NativeError),
+    /// The engine did not start.
+    #[error("the engine cannot start")]
+    Engine(#[from] inference::EngineError),
     /// A miner ended.
     #[error("the miner {name} ended early")]
     Miner {

@@ -25,7 +25,7 @@ pub use args::{MinerKind, UpArgs};
 pub use error::UpError;
 pub use report::{ChainReport, MinerReport, ModelReport, Report, Setting, ValidatorReport};
 
-use cast::Cast;
+use cast::{Cast, Play};
 use observer::Observer;
 use screen::Screen;
 
@@ -40,15 +40,15 @@ pub async fn run(args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
 async fn run_on(screen: &Screen, args: &UpArgs, shutdown: Shutdown) -> Result<Report, UpError> {
     let say = |line: &str| tracing::info!(target: "ganglion::up", "{line}");
     say("starting the chain and setting the stage");
-    let engine = cast::load_model(args).await?;
-    let stage = stage::set(args).await?;
+    let play = Play::prepare(args).await?;
+    let stage = stage::set(args, &play.package).await?;
     if screen.is_interactive() {
         screen.print(&stage.describe())?;
     } else {
         say(&stage.describe());
     }
-    let mut cast = Cast::start(args, &stage, &engine, &shutdown).await?;
-    let mut observer = Observer::new(args, &stage, &engine, cast.validator_statuses());
+    let mut cast = Cast::start(args, &stage, &play, &shutdown).await?;
+    let mut observer = Observer::new(args, &stage, &play, cast.validator_statuses());
     let outcome = tokio::select! {
         biased;
         () = shutdown.cancelled() => Ok(()),

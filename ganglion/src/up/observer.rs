@@ -3,11 +3,11 @@
 
 use chain::{Chain, Head, Metagraph};
 use chain_metadata::{Alpha, Hotkey, NetUid};
-use inference::Engine;
 use tokio::sync::watch;
 
 use super::{
     args::UpArgs,
+    cast::Play,
     error::UpError,
     report::{ChainReport, MinerReport, ModelReport, Report, ValidatorReport},
     screen::{Moment, Screen, render, width},
@@ -74,10 +74,9 @@ impl Observer {
     pub(super) fn new(
         args: &UpArgs,
         stage: &Stage,
-        engine: &Engine,
+        play: &Play,
         statuses: Vec<watch::Receiver<validator::Status>>,
     ) -> Self {
-        let model = engine.model_id();
         Self {
             chain: stage.chain.clone(),
             netuid: stage.netuid,
@@ -87,11 +86,11 @@ impl Observer {
             report: Report {
                 netuid: stage.netuid,
                 rule: String::new(),
-                model: ModelReport {
+                model: play.engine.as_ref().map(|engine| ModelReport {
                     name: args.model.clone(),
-                    digest: hex::encode(model.digest),
-                    numeric_class: model.class.to_string(),
-                },
+                    digest: hex::encode(engine.model_id().digest),
+                    numeric_class: engine.model_id().class.to_string(),
+                }),
                 epochs: 0,
                 blocks: 0,
                 miners: stage.players.iter().filter_map(miner_row).collect(),

@@ -12,8 +12,8 @@ pub struct Report {
     pub netuid: NetUid,
     /// The rule's name and digest, as validators publish it.
     pub rule: String,
-    /// The model that the rule names.
-    pub model: ModelReport,
+    /// The model that the rule names, if it names one.
+    pub model: Option<ModelReport>,
     /// Epochs whose incentive came from our validators' weights.
     pub epochs: u32,
     /// Final blocks seen since the chain's genesis.

@@ -37,14 +37,17 @@ pub(super) fn render(report: &Report, moment: &Moment, width: u16) -> String {
     let head = [
         format!("subnet {} on {}   {}", report.netuid, moment.endpoint, moment.phase),
         format!(
-            "block {}   epoch {} (the next in {} blocks)   rule {}   model {} {}:{}",
+            "block {}   epoch {} (the next in {} blocks)   rule {}{}",
             moment.block,
             report.epochs,
             moment.until_epoch,
             report.rule,
-            report.model.name,
-            short(&report.model.digest),
-            report.model.numeric_class,
+            report.model.as_ref().map_or_else(String::new, |model| format!(
+                "   model {} {}:{}",
+                model.name,
+                short(&model.digest),
+                model.numeric_class
+            )),
         ),
     ];
     let mut text = String::new();

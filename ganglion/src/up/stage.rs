@@ -14,10 +14,13 @@ use chain_metadata::{Hotkey, NetUid, Tao, Uid};
 use futures::future::try_join_all;
 use localnet::{Localnet, Sealing};
 use scale_value::Value;
+use scoring::pay::Shape;
+use subnet_rules::arena::Kind;
+use subnet_rules::package::Package;
 use tempfile::TempDir;
 
 use super::{
-    args::{Kind, UpArgs},
+    args::UpArgs,
     error::UpError,
     report::{Setting, tao},
 };
@@ -94,7 +97,7 @@ impl Folder {
 }
 
 /// Starts the chain and brings it to where miners and validators can be started.
-pub(super) async fn set(args: &UpArgs) -> Result<Stage, UpError> {
+pub(super) async fn set(args: &UpArgs, rule: &Package) -> Result<Stage, UpError> {
     let folder = Folder::open(args.keep.as_deref())?;
     let localnet = localnet::spawn(localnet::Config {
         port: args.port,
@@ -109,7 +112,7 @@ pub(super) async fn set(args: &UpArgs) -> Result<Stage, UpError> {
         cast.iter().map(|(name, _)| wallet(folder.path(), name)).collect::<Result<Vec<_>, _>>()?;
     fund(&chain, &alice, wallets.iter().chain([&owner])).await?;
     let netuid = found(&chain, &owner).await?;
-    let settings = tune(args, &chain, netuid, &alice, &owner).await?;
+    let settings = tune(args, rule, &chain, netuid, &alice, &owner).await?;
     submit(&chain, &Call::start_call(netuid), &owner.cold, "starting the subnet").await?;
     try_join_all(wallets.iter().map(|wallet| async {
         let call = Call::burned_register(netuid, &wallet.hot.hotkey());
@@ -197,6 +200,7 @@ fn number(value: &Value<()>) -> Option<u128> {
 /// Makes the subnet quick enough to watch, and says what was changed.
 async fn tune(
     args: &UpArgs,
+    rule: &Package,
     chain: &Chain,
     netuid: NetUid,
     root: &Keypair,
@@ -227,12 +231,52 @@ async fn tune(
         settings.push(Setting { name, value: new.to_string(), call, by: "root" });
         calls.push(Call::sudo(Call::admin(call, [subnet(), (argument, new)])));
     }
+    let shares = mechanism_shares(rule);
+    if shares.len() > 1 {
+        let count = Value::u128(shares.len() as u128);
+        let call = "sudo_set_mechanism_count";
+        settings.push(Setting {
+            name: "mechanisms",
+            value: count.to_string(),
+            call,
+            by: "root",
+        });
+        let count = ("mechanism_count", count);
+        calls.push(Call::sudo(Call::admin(call, [subnet(), count])));
+        let call = "sudo_set_mechanism_emission_split";
+        let split = shares.iter().map(|share| value((*share).into()));
+        let split = Value::unnamed_variant("Some", [Value::unnamed_composite(split)]);
+        settings.push(Setting {
+            name: "emission split",
+            value: format!("{shares:?}"),
+            call,
+            by: "root",
+        });
+        calls.push(Call::sudo(Call::admin(call, [subnet(), ("maybe_split", split)])));
+    }
     submit(chain, &Call::batch_all(calls), root, "tuning the subnet as root").await?;
     let call = "sudo_set_commit_reveal_weights_enabled";
     let off = Call::admin(call, [subnet(), ("enabled", Value::bool(false))]);
     submit(chain, &off, &owner.cold, "turning commit-reveal off").await?;
     settings.push(Setting { name: "commit-reveal", value: "off".into(), call, by: "the owner" });
     Ok(settings)
+}
+
+/// The emission of each mechanism, in the classes' order, of `u16::MAX`; what is left of the whole goes to
+/// the first ones, a unit each.
+fn mechanism_shares(rule: &Package) -> Vec<u16> {
+    let Shape::Quota { classes } = &rule.manifest.pay.shape else { return Vec::new() };
+    let whole: f64 = classes.values().sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of u16::MAX"
+    )]
+    let share = |share: &f64| (f64::from(u16::MAX) * share / whole).floor() as u16;
+    let mut shares: Vec<u16> = classes.values().map(share).collect();
+    let left = u16::MAX - shares.iter().sum::<u16>();
+    shares.iter_mut().take(left.into()).for_each(|share| *share += 1);
+    shares
 }
 
 async fn stake(

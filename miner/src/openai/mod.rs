@@ -37,7 +37,7 @@ use wire::UnixNanos;
 pub(crate) use asked::Key;
 pub use backend::{BackendError, Backends};
 
-use crate::{Dues, Slots, admission::Slot, service::REQUESTS};
+use crate::{Dues, Slots, admission::Slot, tasks::REQUESTS};
 use asked::Asked;
 use error::ApiError;
 use request::{Chat, Completion, Form};

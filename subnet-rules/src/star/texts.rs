@@ -13,6 +13,7 @@
 //! what they are worth is decided by the rule alone.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,9 +21,11 @@ use serde_json::{Value, json};
 use crate::arena::cast::{Identity, Kind};
 use crate::arena::seals::Seals;
 use crate::arena::season::{Moment, World};
+use crate::digest::Digest;
 use crate::exchange::{Exchange, Fault, Message, Phase, Sending};
 use crate::prf::Prf;
 use crate::rule::Draw;
+use crate::work::{Job, Work, WorkError};
 use crate::star::{Draws, Host, HostError, Limits, Program, Star};
 
 /// Time an engine takes for a task that allows none, ms.
@@ -184,6 +187,52 @@ impl World<Star> for Texts {
         match self.program(kind) {
             Some(_) => None,
             None => Some("the rule's cast has no program for it: it answers nothing"),
+        }
+    }
+}
+
+/// A kind's program as the hand of a live miner: what an owner writes for the arena answers over sockets.
+#[derive(Debug)]
+pub struct Player {
+    host: Mutex<Host>,
+    function: &'static str,
+}
+
+impl Player {
+    /// The program of `kind`: in the rule's `cast.star`, else among those that know nothing of the rule.
+    /// `None` where there is none.
+    ///
+    /// # Errors
+    /// A source cannot be run.
+    pub fn start(
+        program: &Program,
+        cast: Option<&str>,
+        kind: Kind,
+    ) -> Result<Option<Self>, HostError> {
+        let sources = cast.map(|cast| ("cast.star", cast)).into_iter().chain([("common.star", COMMON)]);
+        for (file, source) in sources {
+            let host = Host::start(program, file, source, json!({}), Limits::default())?;
+            for function in [kind.name(), if kind == Kind::Sybil { "honest" } else { kind.name() }] {
+                if host.defines(function) {
+                    return Ok(Some(Self { host: Mutex::new(host), function }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Work for Player {
+    fn answer(&self, job: &Job<'_>) -> Result<Value, WorkError> {
+        let key = Digest::of("ganglion/star/player", &[&job.task.0]).0;
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = host.call(self.function, vec![job.body.clone(), Value::Null], Some(key));
+        drop(host);
+        let sent = sent.map_err(|error| WorkError::Failed(error.to_string()))?;
+        match Idle::deserialize(&sent) {
+            _ if sent.is_null() => Err(WorkError::Failed("it plays dead".into())),
+            Ok(Idle { answer, .. }) => Ok(answer),
+            Err(_) => Ok(sent),
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::Error;
 use crate::courier::Delivery;
 use crate::journal::{Hidden, Loss, Paid, State, Submission, SubmissionId, Verdict};
 use crate::record::{self, Scribe};
-use crate::schedule::{Decision, Holding};
+use crate::schedule::{Decision, Holding, Ledger, decide, overdue};
 use crate::store::{Store, StoreError};
+use crate::stranger::{Author, author, twin};
 use crate::watch::{Fate, Watch};
 
 /// Blocks between the publication of a commit's round and the block that needs it: the chain must
@@ -22,7 +23,18 @@ use crate::watch::{Fate, Watch};
 /// the Python SDK takes.
 const REVEAL_LEAD_BLOCKS: u64 = 3;
 
+/// Blocks after which a submission that no finalized block holds is worth a word: finality takes a
+/// few, and the bytes are sent again meanwhile.
+const STUCK_BLOCKS: u64 = 8;
+
+/// Blocks between two sendings of the same bytes: one to be in, and one to see it.
+const RESEND_BLOCKS: u64 = 2;
+
 const SUBMISSIONS: &str = "ganglion_validator_weight_submissions_total";
+const LOSSES: &str = "ganglion_validator_weights_lost_total";
+const STRANGERS: &str = "ganglion_validator_foreign_updates_total";
+const DECISION: &str = "ganglion_validator_decision";
+const SINCE_WEIGHTS: &str = "ganglion_validator_epochs_since_settled_weights";
 const REVEALS: &str = "ganglion_validator_timelocked_reveals_total";
 
 /// Hands the journal's timelocked commits to the watch.
@@ -57,21 +69,147 @@ impl Validator {
         (self.config.chain.netuid(), MechId(self.config.weights.mechid))
     }
 
-    /// Holds back weights that the chain would refuse, with the reason.
-    pub(super) async fn preflight(
+    /// All about weights at one head: what became of the last, whether to send, what stands in the
+    /// way. What is decided is shown whether or not it can be done.
+    pub(super) async fn see_to_weights(&mut self, view: &View) -> Result<(), Error> {
+        let reconciled = self.reconcile(view).await;
+        let elsewhere = self.meet_strangers(view)?;
+        let weights = standing::weights(view, &*self.session);
+        let ledger = Ledger { elsewhere, ..self.store.ledger(view.epoch())? };
+        let decision = decide(&view.moment(&self.config, weights.is_some(), ledger));
+        let decision = match self.preflight(view, weights.as_ref(), decision).await {
+            Ok(decision) => decision,
+            Err(error) => {
+                self.tell(view, decision)?;
+                return Err(error);
+            }
+        };
+        self.tell(view, decision)?;
+        self.show(view, weights.as_ref(), decision);
+        reconciled?;
+        match (decision, weights) {
+            (Decision::Submit, Some(weights)) => self.submit(view, &weights).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the journal once an epoch.
+    pub(super) fn keep_journal(&mut self, view: &View) -> Result<(), Error> {
+        if self.backed_up != Some(view.epoch()) {
+            self.store.back_up()?;
+            self.backed_up = Some(view.epoch());
+        }
+        Ok(())
+    }
+
+    /// Looks for acts of our hotkey that are not ours; whether this epoch has weights from elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Twin`] when somebody else acts for our hotkey time and again.
+    fn meet_strangers(&mut self, view: &View) -> Result<bool, Error> {
+        let (origin, _) = self.store.origin(view.head.number, view.epoch())?;
+        let Some((last_update, registered)) = view.updates() else { return Ok(false) };
+        // One that only watches leaves the weights to another program, and knows it.
+        if !self.config.weights.enabled {
+            return Ok(false);
+        }
+        let rows = self.store.submissions()?;
+        if rows.iter().any(|(_, row)| row.state.is_open()) {
+            return Ok(false);
+        }
+        let ours = rows.iter().filter_map(|(_, row)| row.included);
+        let by = author(last_update, registered, origin, ours);
+        let in_this_epoch = last_update > view.clock.last_epoch_block;
+        if by == Author::Stranger && self.store.meet_stranger(last_update)? {
+            tracing::error!(
+                block = last_update,
+                "weights of this hotkey were set by another program, and not by this one"
+            );
+            self.health.metrics.count(STRANGERS, &[], 1);
+        }
+        let acts = self.store.strangers()?;
+        let tempo = u64::from(view.clock.tempo);
+        if let Some((first, next)) = twin(&acts, tempo) {
+            let (hotkey, netuid) = (self.keypair.hotkey(), self.config.chain.netuid());
+            return Err(Error::Twin { hotkey, netuid, first, next });
+        }
+        let recent = acts.last().filter(|act| *act + 2 * tempo > view.head.number);
+        match recent {
+            Some(act) => self.health.readiness.object(
+                "twin",
+                format!(
+                    "another program set weights with this hotkey in block {act}; a second time \
+                     within ten epochs ends this one"
+                ),
+            ),
+            None => self.health.readiness.clear("twin"),
+        }
+        Ok(in_this_epoch && matches!(by, Author::Stranger | Author::Earlier))
+    }
+
+    /// Holds back weights that the chain would refuse, with the reason, as soon as it is known.
+    async fn preflight(
         &mut self,
         view: &View,
         weights: Option<&Weights>,
         decision: Decision,
     ) -> Result<Decision, Error> {
-        let (Decision::Submit, Some(weights)) = (decision, weights) else { return Ok(decision) };
+        let (true, Some(weights)) = (decision.is_ahead(), weights) else { return Ok(decision) };
         let (hotkey, (_, mechid)) = (self.keypair.hotkey(), self.place());
         let rules = &view.hyperparameters;
         let standing =
             self.chain.standing(&view.metagraph, mechid, &hotkey, rules, &view.clock).await?;
         let found = obstacles(rules, &standing, weights, self.config.weights.version_key);
-        let first = found.into_iter().find(|found| !matches!(found, Obstacle::RateLimit { .. }));
+        let now = decision == Decision::Submit;
+        // What passes by itself is no obstacle before the window.
+        let lasts = |found: &Obstacle| match found {
+            Obstacle::RateLimit { .. } => false,
+            Obstacle::CommitsFull { .. } => now,
+            _ => true,
+        };
+        let first = found.into_iter().find(lasts);
         Ok(first.map_or(decision, |obstacle| Decision::Hold(Holding::Obstacle(obstacle))))
+    }
+
+    /// Says what is decided: a line when it changes, an objection where no weights will be sent,
+    /// gauges always.
+    fn tell(&mut self, view: &View, decision: Decision) -> Result<(), Error> {
+        let epochs = self.epochs_since_weights(view)?;
+        let (metrics, readiness) = (&self.health.metrics, &self.health.readiness);
+        for name in Decision::NAMES {
+            let value = f64::from(u8::from(name == decision.name()));
+            metrics.set(DECISION, &[("decision", name)], value);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "epochs stay far below 2^53")]
+        metrics.set(SINCE_WEIGHTS, &[], epochs as f64);
+        if self.decided != Some(decision.name()) {
+            self.decided = Some(decision.name());
+            match decision.objection() {
+                Some(why) => tracing::warn!(block = view.head.number, "{why}"),
+                None => tracing::info!(block = view.head.number, "weights: {decision}"),
+            }
+        }
+        let tempo = u64::from(view.clock.tempo);
+        let late = overdue(epochs, tempo, view.hyperparameters.weights_rate_limit);
+        let late = late.filter(|_| self.config.weights.enabled);
+        match decision.objection() {
+            Some(why) => readiness.object("weights", why),
+            None => readiness.clear("weights"),
+        }
+        match late {
+            Some(why) => readiness.object("settled", why),
+            None => readiness.clear("settled"),
+        }
+        Ok(())
+    }
+
+    /// Epochs since the one whose weights the chain last took, or since the journal began.
+    fn epochs_since_weights(&mut self, view: &View) -> Result<u64, Error> {
+        let (_, origin) = self.store.origin(view.head.number, view.epoch())?;
+        let taken = self.store.submissions()?.into_iter().rev().find(|(_, row)| {
+            matches!(row.state, State::Settled { .. }) || row.state.is_committed()
+        });
+        Ok(view.epoch().saturating_sub(taken.map_or(origin, |(_, row)| row.epoch)))
     }
 
     /// Signs the weights, writes them down, and only then sends them.
@@ -88,6 +226,7 @@ impl Validator {
                 .collect(),
             hidden,
             extrinsic,
+            included: None,
             state: State::Intended,
         };
         let id = self.store.intend(&submission)?;
@@ -149,7 +288,8 @@ impl Validator {
         let ahead = reveal.saturating_sub(now + REVEAL_LEAD_BLOCKS);
         let block_ms = self.chain.block_time().await?.as_millis();
         let block_ms = u64::try_from(block_ms).unwrap_or(u64::MAX);
-        let then = view.head.timestamp_ms.ok_or(Error::NoClock)? + ahead.saturating_mul(block_ms);
+        let time = self.chain.time_of(view.head.hash).await?.ok_or(Error::NoClock)?;
+        let then = time + ahead.saturating_mul(block_ms);
         let stored = self.chain.last_stored_round(Some(view.head.hash)).await?;
         Ok(beacon.newest_round(then).max(stored + 1))
     }
@@ -157,7 +297,7 @@ impl Validator {
     /// Hands the bytes to the chain; that they may be out is on disk before.
     fn send(&mut self, id: SubmissionId, submission: Submission) -> Result<(), Error> {
         let first = submission.state == State::Intended;
-        self.store.advance(id, State::Broadcast)?;
+        self.store.follow(id, &Verdict::Resend)?;
         self.deliver(id, submission, first);
         Ok(())
     }
@@ -167,53 +307,56 @@ impl Validator {
         self.deliveries.spawn(async move { courier.deliver(id, submission, first).await });
     }
 
-    /// Finds out what became of the open submission.
-    pub(super) async fn reconcile(&mut self, view: &View) -> Result<(), Error> {
-        let Some((id, submission)) = self.store.unresolved()? else { return Ok(()) };
-        match self.courier().look(&submission, view.head.number).await? {
+    /// Finds out what became of the open submission, and sends it again while it can take effect.
+    async fn reconcile(&mut self, view: &View) -> Result<(), Error> {
+        let Some((id, submission)) = self.store.unresolved()? else {
+            self.health.readiness.clear("delivery");
+            return Ok(());
+        };
+        let age = view.head.number.saturating_sub(submission.decided_at);
+        if age > STUCK_BLOCKS {
+            let why = format!("weights sent {age} blocks ago are in no finalized block yet");
+            self.health.readiness.object("delivery", why);
+        }
+        let courier = self.courier();
+        match courier.look(&submission, &view.head, &mut self.search).await? {
+            Verdict::Resend if !self.deliveries.is_empty() || age < RESEND_BLOCKS => Ok(()),
             Verdict::Resend => self.send(id, submission),
-            verdict => {
-                if submission.state == State::Intended {
-                    self.store.advance(id, State::Broadcast)?;
-                }
-                self.conclude(id, verdict)
-            }
+            verdict => self.conclude(id, verdict),
         }
     }
 
     pub(super) fn delivered(&mut self, delivery: Delivery) -> Result<(), Error> {
-        self.conclude(delivery.id, delivery.verdict?)
+        match delivery.verdict? {
+            // Handed over: finalized blocks tell the rest.
+            Verdict::Resend => Ok(()),
+            verdict => self.conclude(delivery.id, verdict),
+        }
     }
 
     /// Writes down what became of a submission.
     fn conclude(&mut self, id: SubmissionId, verdict: Verdict) -> Result<(), Error> {
-        let state = self.store.submission(id)?.state;
+        let state = self.store.follow(id, &verdict)?;
         let count = |end| self.health.metrics.count(SUBMISSIONS, &[("end", end)], 1);
-        match verdict {
-            Verdict::Resend => {}
-            Verdict::Commit { block, epoch } => {
-                self.store.advance(id, State::Included { block })?;
-                self.store.advance(id, State::Committed { block, epoch })?;
+        match state {
+            State::Committed { block, epoch } => {
                 count("committed");
                 recall(&self.store, &self.keypair.hotkey(), &mut self.watch)?;
                 tracing::info!(block, epoch, "the chain holds the commit; its reveal is to come");
             }
-            Verdict::Settle { block } => {
-                if state == State::Broadcast {
-                    self.store.advance(id, State::Included { block })?;
-                }
-                self.store.advance(id, State::Settled { block })?;
+            State::Settled { block } => {
                 self.standings.settled();
                 count("settled");
-                self.health.readiness.clear("weights");
+                self.health.readiness.clear("lost");
                 tracing::info!(block, "the chain holds the weights");
             }
-            Verdict::Lose(why) => {
+            State::Lost { why } => {
                 tracing::error!(%why, "the weights were lost");
-                self.health.readiness.object("weights", why.to_string());
-                self.store.advance(id, State::Lost { why })?;
+                self.health.readiness.object("lost", format!("the last weights were lost: {why}"));
                 count("lost");
+                self.health.metrics.count(LOSSES, &[("why", why.name())], 1);
             }
+            _ => {}
         }
         Ok(())
     }
@@ -270,15 +413,24 @@ impl Validator {
         version_key: u64,
     ) -> Result<(), Error> {
         let now = view.head.number;
-        let (block, epoch) = match row.state {
-            State::Committed { block, epoch } => (block, epoch),
-            State::Revealing { ref reveal, .. } => {
+        let epoch = match row.state {
+            State::Committed { epoch, .. } => epoch,
+            State::Revealing { epoch, ref reveal, .. } => {
                 let sent = row.as_reveal(reveal.clone());
-                match self.courier().look(&sent, now).await? {
-                    Verdict::Resend => self.deliver(id, sent, false),
-                    verdict => self.conclude(id, verdict)?,
+                let courier = self.courier();
+                match courier.look(&sent, &view.head, &mut self.reveal_search).await? {
+                    Verdict::Resend if !self.deliveries.is_empty() => return Ok(()),
+                    Verdict::Resend => {
+                        self.deliver(id, sent, false);
+                        return Ok(());
+                    }
+                    // The bytes are lost and the weights are not: signed anew below.
+                    Verdict::Lose(why) if why.is_of_the_bytes() => {
+                        tracing::warn!(%why, "the weights behind a commit are to be shown again");
+                        epoch
+                    }
+                    verdict => return self.conclude(id, verdict),
                 }
-                return Ok(());
             }
             _ => return Ok(()),
         };
@@ -294,7 +446,7 @@ impl Validator {
         let Ok(weights) = Weights::try_from(row.row()) else { return Ok(()) };
         let call = Call::reveal_weights(netuid, mechid, &weights, salt, version_key);
         let reveal = self.chain.prepare(&call, &self.keypair).await.map_err(Error::Prepare)?;
-        self.store.advance(id, State::Revealing { block, epoch, reveal: reveal.clone() })?;
+        self.store.follow(id, &Verdict::Show { reveal: reveal.clone() })?;
         tracing::info!(epoch, "showing the weights behind a commit");
         self.deliver(id, row.as_reveal(reveal), true);
         Ok(())

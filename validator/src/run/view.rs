@@ -16,6 +16,8 @@ pub(super) struct View {
     pub(super) hotkey: Hotkey,
     /// The block of our last weights in this mechanism, or of our registration.
     last_update: Option<u64>,
+    /// No earlier than the birth of the mechanism, which sets everybody's last update.
+    born: u64,
 }
 
 impl View {
@@ -30,19 +32,26 @@ impl View {
         let clock = chain.epoch_clock(netuid, at).await?;
         let hyperparameters = chain.hyperparameters(netuid, at).await?;
         let mechid = MechId(config.weights.mechid);
-        let last_update = match (mechid.0, metagraph.neuron_of(hotkey)) {
-            (_, None) => None,
-            (0, Some(me)) => Some(me.last_update),
+        let (last_update, born) = match (mechid.0, metagraph.neuron_of(hotkey)) {
+            (_, None) => (None, 0),
+            (0, Some(me)) => (Some(me.last_update), 0),
             (_, Some(me)) => {
-                chain.last_update(netuid, mechid, at).await?.get(usize::from(me.uid.0)).copied()
+                let updates = chain.last_update(netuid, mechid, at).await?;
+                let born = updates.iter().copied().min().unwrap_or(0);
+                (updates.get(me.uid.index()).copied(), born)
             }
         };
-        Ok(Self { head, metagraph, clock, hyperparameters, hotkey: *hotkey, last_update })
+        Ok(Self { head, metagraph, clock, hyperparameters, hotkey: *hotkey, last_update, born })
     }
 
     /// Our slot.
     pub(super) fn me(&self) -> Option<&Neuron> {
         self.metagraph.neuron_of(&self.hotkey)
+    }
+
+    /// The block of our slot's last update in this mechanism, and of its registration.
+    pub(super) fn updates(&self) -> Option<(u64, u64)> {
+        Some((self.last_update?, self.me()?.block_at_registration.max(self.born)))
     }
 
     /// The subnet's epoch.

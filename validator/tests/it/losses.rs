@@ -119,7 +119,8 @@ impl Stage {
         let blocks = clock.next_epoch_block(head.number).unwrap() - head.number + 1;
         self.node.mine(u32::try_from(blocks).unwrap()).unwrap();
         let head = self.chain.finalized_head().await.unwrap();
-        self.beacon.newest_round(head.timestamp_ms.unwrap() + ROUND_AHEAD * BLOCK_MS)
+        let time = self.chain.time_of(head.hash).await.unwrap().unwrap();
+        self.beacon.newest_round(time + ROUND_AHEAD * BLOCK_MS)
     }
 }
 

@@ -23,10 +23,7 @@ pub use fan_out::{Outcome, Question};
 pub use stream::AnswerStream;
 use stream::Clock;
 
-use crate::{
-    auth::{NonceSource, Signer, Verified, sign},
-    generate::{self, GenerateReply, GenerateRequest},
-};
+use crate::auth::{NonceSource, Signer, Verified, sign};
 
 /// What one question may cost, and whom we ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,20 +155,6 @@ impl Client {
     /// As [`Client::post`].
     pub async fn get(&self, endpoint: &Endpoint, path: &str) -> Result<Answer, AnswerError> {
         self.ask(Method::GET, endpoint, path, Bytes::new()).await
-    }
-
-    /// Asks a miner to generate.
-    ///
-    /// # Errors
-    /// As [`Client::post`], and [`AnswerError::Malformed`] for a signed body that is no reply.
-    pub async fn generate(
-        &self,
-        endpoint: &Endpoint,
-        request: &GenerateRequest,
-    ) -> Result<(GenerateReply, Answer), AnswerError> {
-        let body = serde_json::to_vec(request).map_err(AnswerError::Malformed)?;
-        let answer = self.post(endpoint, generate::PATH, body).await?;
-        Ok((answer.message()?, answer))
     }
 
     /// Posts as [`Client::post`], and hands out the answer as it comes.

@@ -278,7 +278,7 @@ async fn get(http: &reqwest::Client, url: &str, most: usize) -> Result<Vec<u8>, 
 ///
 /// # Errors
 /// It cannot be had.
-pub(crate) async fn file(
+pub async fn file(
     location: &str,
     network: Network,
     most: usize,
@@ -343,24 +343,29 @@ impl Files {
     }
 }
 
-/// The rules that a validator has adopted, by digest.
+/// The rules that were fetched, by digest.
 #[derive(Debug, Clone)]
-pub(crate) struct Shelf {
+pub struct Shelf {
     dir: PathBuf,
 }
 
 impl Shelf {
-    pub(crate) fn new(state: &Path) -> Self {
+    /// Below a folder of state.
+    pub fn new(state: &Path) -> Self {
         Self { dir: state.join("rules") }
     }
 
     /// The rule of that digest, if it was kept and is still what it was.
-    pub(crate) fn get(&self, digest: &Digest) -> Option<Package> {
+    pub fn get(&self, digest: &Digest) -> Option<Package> {
         let package = Package::open(&self.dir.join(digest.to_string())).ok()?;
         (package.digest() == *digest).then_some(package)
     }
 
-    pub(crate) fn put(&self, files: &Files) -> Result<(), FetchError> {
+    /// Keeps a rule's files.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn put(&self, files: &Files) -> Result<(), FetchError> {
         files.write(&self.dir.join(files.package.digest().to_string()))
     }
 }
