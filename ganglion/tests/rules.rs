@@ -10,10 +10,11 @@ use std::time::Duration;
 use localnet::{Genesis, GenesisSubnet, Localnet, Sealing};
 use neuron::{ChainSettings, HealthSettings, Shutdown, WalletSettings};
 use serde_json::{Value, json};
+use subnet_rules::package::Package;
 use subnet_rules::star::Program;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use validator::{Config, HOST, Parts, Rounds, Status};
+use validator::{Config, HOST, Parts, Status};
 
 const GANGLION: &str = env!("CARGO_BIN_EXE_ganglion");
 const NETUID: u16 = 1;
@@ -114,6 +115,9 @@ role = "factor"
 estimator = { ema = { alpha = 0.5 } }
 [pay]
 shape = { proportional = { exponent = 1.0 } }
+[examine]
+every = 3
+draws = 2
 "#,
         )
         .unwrap();
@@ -175,14 +179,16 @@ fn validate(url: &str, state: &Path, follow: bool) -> Watching {
         wallet: WalletSettings { hotkey: "//Charlie".into(), ..WalletSettings::default() },
         health: HealthSettings { enabled: false, ..HealthSettings::default() },
         state: validator::State { dir: state.to_owned(), audit: Some(state.join("audit")) },
-        rounds: Rounds { every_blocks: 3, tasks: 2, ..Rounds::default() },
         rule: validator::RuleSettings { follow, ..validator::RuleSettings::default() },
         ..Config::default()
     };
     let hotkey = chain::Keypair::dev("//Charlie").unwrap().hotkey();
     let (sender, status) = watch::channel(Status::waiting(hotkey));
     let host = Some(Program::new(GANGLION, &HOST));
-    let parts = Parts { status: Some(sender), host, ..Parts::default() };
+    let mut package = Package::shipped("serve").unwrap();
+    (package.manifest.examine.every, package.manifest.examine.draws) = (Some(3), Some(2));
+    let package = Some(package);
+    let parts = Parts { status: Some(sender), host, package, ..Parts::default() };
     let shutdown = Shutdown::new();
     let mut running = JoinSet::new();
     running.spawn(validator::run_with(config, parts, shutdown.clone()));
@@ -244,6 +250,8 @@ async fn validators_adopt_what_the_owner_publishes() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("rules calibrate"), "{refused:?}");
     owner.done(&["calibrate", "mine", "--model", "tiny"]);
     let manifest = dir.path().join("mine/rule.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("[examine]", "[examine]\nevery = 3")).unwrap();
     let calibrated = std::fs::read_to_string(&manifest).unwrap();
     let model = calibrated.split("model = \"").nth(1).unwrap().split(':').next().unwrap();
     std::fs::write(&manifest, calibrated.replace(model, &"ab".repeat(32))).unwrap();

@@ -105,7 +105,7 @@ pub struct ArenaArgs {
 
 /// Every kind of cheat against eight honest miners.
 const DEFAULT_CAST: &str =
-    "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:2,poison:1,colluder:1";
+    "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:2,poison:1,early-end:1,colluder:1";
 
 /// Arguments of a command.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use std::{
 use inference::{Engine, EngineOptions};
 use neuron::{ChainSettings, HealthSettings, ModelSettings, Shutdown, WalletSettings};
 use subnet_rules::arena::Kind;
-use subnet_rules::native::{self, NativeError};
+use subnet_rules::native;
 use subnet_rules::package::{Package, Trials};
 use subnet_rules::star::Program;
 use subnet_rules::tools::Need;

@@ -25,6 +25,8 @@ pub(super) struct Observer {
     endpoint: String,
     statuses: Vec<watch::Receiver<validator::Status>>,
     epochs: EpochCount,
+    /// Whether the subnet has several mechanisms.
+    composed: bool,
     report: Report,
 }
 
@@ -83,6 +85,7 @@ impl Observer {
             endpoint: stage.endpoint(),
             statuses,
             epochs: EpochCount::default(),
+            composed: play.parts.len() > 1,
             report: Report {
                 netuid: stage.netuid,
                 rule: String::new(),
@@ -174,9 +177,16 @@ impl Observer {
     }
 
     async fn read_miners(&mut self, metagraph: &Metagraph) -> Result<(), UpError> {
+        let miners = metagraph.neurons.iter().filter(|neuron| !neuron.validator_permit);
+        let paid: f64 = miners.map(|neuron| rao(neuron.emission)).sum();
+        let paid_in_all = self.composed.then_some(paid);
         for row in &mut self.report.miners {
             if let Some(neuron) = metagraph.neuron_of(&row.hotkey) {
-                row.incentive = f64::from(neuron.incentive) / FULL;
+                row.incentive = match paid_in_all {
+                    // Each mechanism has an incentive of its own: what counts is what they paid together.
+                    Some(all) => rao(neuron.emission) / all.max(1.0),
+                    None => f64::from(neuron.incentive) / FULL,
+                };
                 row.alpha_stake_after =
                     self.chain.stake(&row.hotkey, &neuron.coldkey, self.netuid).await?;
                 if self.epochs.paid == 0 {
@@ -223,6 +233,11 @@ impl Observer {
 
 fn view(status: &validator::Status, hotkey: &Hotkey) -> Option<validator::MinerStatus> {
     status.miners.iter().find(|miner| miner.hotkey == *hotkey).cloned()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of what was paid is shown")]
+const fn rao(amount: Alpha) -> f64 {
+    amount.0 as f64
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -234,6 +234,19 @@ async fn tune(
     let shares = mechanism_shares(rule);
     if shares.len() > 1 {
         let count = Value::u128(shares.len() as u128);
+        // A chain has so many slots in all mechanisms of a subnet.
+        for (name, call, argument, new) in [
+            ("most mechanisms", "sudo_set_max_mechanism_count", "max_mechanism_count", &count),
+            ("most neurons", "sudo_set_max_allowed_uids", "max_allowed_uids", &value(64)),
+        ] {
+            settings.push(Setting { name, value: new.to_string(), call, by: "root" });
+            let argument = (argument, new.clone());
+            let arguments = match name {
+                "most mechanisms" => vec![argument],
+                _ => vec![subnet(), argument],
+            };
+            calls.push(Call::sudo(Call::admin(call, arguments)));
+        }
         let call = "sudo_set_mechanism_count";
         settings.push(Setting {
             name: "mechanisms",

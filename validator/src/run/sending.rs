@@ -1,10 +1,13 @@
 //! Weights on their way: hidden if the subnet wants it, written down, sent, and followed until
 //! the chain has applied them.
 
+use std::sync::Arc;
+
 use chain::timelock::{Beacon, Payload, encrypt};
 use chain::{Call, TimelockedCommit, commit_hash, new_salt, obstacles};
 use chain_metadata::{Hotkey, MechId, NetUid, Obstacle, Route, TIMELOCK_VERSION, Weights};
 use codec::Encode as _;
+use tokio::sync::OwnedMutexGuard;
 
 use super::Validator;
 use super::standing;
@@ -214,6 +217,8 @@ impl Validator {
 
     /// Signs the weights, writes them down, and only then sends them.
     pub(super) async fn submit(&mut self, view: &View, weights: &Weights) -> Result<(), Error> {
+        // Another mechanism's submission takes the account's next nonce: ours goes at the next head.
+        let Ok(turn) = Arc::clone(&self.common.nonces).try_lock_owned() else { return Ok(()) };
         let (call, hidden) = self.dress(view, weights).await?;
         let extrinsic = self.chain.prepare(&call, &self.keypair).await.map_err(Error::Prepare)?;
         let hotkey_of = |uid| view.metagraph.neuron(uid).map(|neuron| neuron.hotkey);
@@ -237,7 +242,7 @@ impl Validator {
             call = call.name(),
             "sending weights"
         );
-        self.send(id, submission)
+        self.send(id, submission, Some(turn))
     }
 
     fn log_settled(&mut self, view: &View, weights: &Weights) {
@@ -295,16 +300,30 @@ impl Validator {
     }
 
     /// Hands the bytes to the chain; that they may be out is on disk before.
-    fn send(&mut self, id: SubmissionId, submission: Submission) -> Result<(), Error> {
+    fn send(
+        &mut self,
+        id: SubmissionId,
+        submission: Submission,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<(), Error> {
         let first = submission.state == State::Intended;
         self.store.follow(id, &Verdict::Resend)?;
-        self.deliver(id, submission, first);
+        self.deliver(id, submission, first, turn);
         Ok(())
     }
 
-    fn deliver(&mut self, id: SubmissionId, submission: Submission, first: bool) {
+    fn deliver(
+        &mut self,
+        id: SubmissionId,
+        submission: Submission,
+        first: bool,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) {
         let courier = self.courier();
-        self.deliveries.spawn(async move { courier.deliver(id, submission, first).await });
+        self.deliveries.spawn(async move {
+            let _turn = turn;
+            courier.deliver(id, submission, first).await
+        });
     }
 
     /// Finds out what became of the open submission, and sends it again while it can take effect.
@@ -321,7 +340,7 @@ impl Validator {
         let courier = self.courier();
         match courier.look(&submission, &view.head, &mut self.search).await? {
             Verdict::Resend if !self.deliveries.is_empty() || age < RESEND_BLOCKS => Ok(()),
-            Verdict::Resend => self.send(id, submission),
+            Verdict::Resend => self.send(id, submission, None),
             verdict => self.conclude(id, verdict),
         }
     }
@@ -448,7 +467,7 @@ impl Validator {
         let reveal = self.chain.prepare(&call, &self.keypair).await.map_err(Error::Prepare)?;
         self.store.follow(id, &Verdict::Show { reveal: reveal.clone() })?;
         tracing::info!(epoch, "showing the weights behind a commit");
-        self.deliver(id, row.as_reveal(reveal), true);
+        self.deliver(id, row.as_reveal(reveal), true, None);
         Ok(())
     }
 }

@@ -14,8 +14,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use validator::{Config, Parts, Rounds, Status, WeightSettings};
-use wire::{Counters, Denial, Freshness, Gate, ReplayStore, generate};
+use subnet_rules::exchange;
+use validator::{Config, Parts, RuleSettings, Status, WeightSettings};
+use wire::{Counters, Denial, Freshness, Gate, ReplayStore};
 
 use crate::stage::{self, NETUID, VALIDATOR, key};
 
@@ -75,7 +76,7 @@ async fn signing(path: &str, body: String, tasks: &mut JoinSet<()>) -> u16 {
     let replay = ReplayStore::for_new_key(Freshness::default());
     let anyone = |_: &Hotkey| Ok::<(), Denial>(());
     let gate = Gate::new(key(path).pair().clone(), anyone, replay, limits, Arc::clone(&counters));
-    let router = Router::new().route(generate::PATH, post(async move || body.clone()));
+    let router = Router::new().route(exchange::PATH, post(async move || body.clone()));
     let router = gate.guard(router);
     tasks.spawn(async move {
         wire::serve(listener, router, limits, counters, Shutdown::new()).await;
@@ -125,7 +126,10 @@ fn config(url: String, state: &std::path::Path) -> Config {
         model: ModelSettings::default(),
         health: HealthSettings { enabled: false, ..HealthSettings::default() },
         state: validator::State { dir: state.to_owned(), audit: None },
-        rounds: Rounds { every_blocks: 3, tasks: 2, timeout_ms: 1_500, ..Rounds::default() },
+        rule: RuleSettings {
+            source: stage::quick_rule(state, 2, 1_500).display().to_string(),
+            ..RuleSettings::default()
+        },
         weights: WeightSettings::default(),
     }
 }

@@ -1,12 +1,13 @@
 //! A chain with a subnet of our own, and where its validator is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chain::{Chain, ConnectOptions, Keypair};
 use chain_metadata::{MechId, NetUid};
 use localnet::{Genesis, GenesisSubnet, History, Localnet, Sealing};
+use subnet_rules::package::Package;
 use validator::store::Owner;
 
 pub(crate) const NETUID: NetUid = NetUid(7);
@@ -73,10 +74,22 @@ pub(crate) fn talkative(netuid: NetUid, url: &str, hotkey: &str, state: &Path) -
     command
         .args(["--network", url, "--netuid", &netuid.to_string(), "--wallet-hotkey", hotkey])
         .args(["--state-dir", state.to_str().unwrap(), "--quiet"])
-        .args(["--round-every", "3", "--tasks", "1", "--timeout-ms", "500"])
+        .args(["--rule", quick_rule(state, 1, 500).to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
+}
+
+/// `serve` with rounds of so many tasks every three blocks, in a folder beside a validator's state.
+pub(crate) fn quick_rule(state: &Path, draws: u32, deadline_ms: u64) -> PathBuf {
+    let mut manifest = Package::shipped("serve").unwrap().manifest;
+    manifest.examine.every = Some(3);
+    manifest.examine.draws = Some(draws);
+    manifest.examine.deadline_ms = Some(deadline_ms);
+    let folder = state.with_extension("rule");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("rule.toml"), toml::to_string(&manifest).unwrap()).unwrap();
+    folder
 }
 
 /// Blocks in which the chain took weights, one entry for each time.

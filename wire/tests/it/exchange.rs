@@ -6,7 +6,6 @@ use sp_core::{Pair as _, ed25519};
 use wire::{
     AnswerError, Caller, Code, Question, Refusal, ReplayStore, Roster, Signer,
     client::AddressError,
-    generate::{self, Finish, GenerateReply, GenerateRequest},
     server,
 };
 
@@ -35,37 +34,20 @@ async fn either_side_may_sign_with_ed25519() {
 }
 
 #[tokio::test]
-async fn the_messages_of_the_serve_rule_go_both_ways() {
-    async fn model(caller: Caller) -> Result<Json<GenerateReply>, Refusal> {
-        let asked: GenerateRequest = caller.message()?;
-        Ok(Json(GenerateReply {
-            model: "tiny".to_owned(),
-            token_ids: vec![asked.max_tokens],
-            text: asked.prompt,
-            finish: Finish::Length,
-            prompt_tokens: 1,
-            evidence: asked.evidence.then(|| true.into()),
-        }))
+async fn a_message_that_does_not_read_is_refused_and_one_that_does_is_answered() {
+    async fn twice(caller: Caller) -> Result<Json<u64>, Refusal> {
+        Ok(Json(2 * caller.message::<u64>()?))
     }
-    let router = Router::new().route(generate::PATH, post(model));
+    let router = Router::new().route(ECHO, post(twice));
     let replay = ReplayStore::for_new_key(patient());
     let miner =
         Miner::serving(key("//Bob"), router, anyone, replay, server::Limits::default()).await;
-    let request = GenerateRequest {
-        model: None,
-        prompt: "hi".to_owned(),
-        max_tokens: 3,
-        temperature: 0.5,
-        seed: 1,
-        evidence: true,
-    };
     let client = client_with(local());
-    let (reply, answer) = client.generate(&miner.endpoint, &request).await.unwrap();
-    assert_eq!((reply.text.as_str(), &reply.token_ids[..]), ("hi", &[3][..]));
-    assert_eq!(reply.evidence, Some(true.into()));
+    let answer = client.post(&miner.endpoint, ECHO, "21").await.unwrap();
+    assert_eq!(answer.message::<u64>().unwrap(), 42);
     assert_eq!(answer.request.hotkey, client.hotkey());
 
-    let nonsense = client.post(&miner.endpoint, generate::PATH, "{}").await;
+    let nonsense = client.post(&miner.endpoint, ECHO, "{}").await;
     let status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
     assert!(matches!(nonsense, Err(AnswerError::Status(s)) if s == status));
 }

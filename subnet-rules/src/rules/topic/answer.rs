@@ -87,7 +87,7 @@ pub(super) fn worker(miner: &Hotkey, kind: Kind) -> Option<Arc<dyn Work>> {
     let mut own = Prf::new(Digest::of("ganglion/topic/forecaster", &[miner.as_bytes()]).0);
     let specialty = own.index(CONTEXTS);
     let times = match kind {
-        Kind::Honest | Kind::Sybil | Kind::Forger => 1.0,
+        Kind::Honest | Kind::Sybil => 1.0,
         Kind::Substitute => 4.0,
         Kind::Colluder => return None,
         _ => return Some(Arc::new(Nought)),
