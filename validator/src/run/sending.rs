@@ -440,7 +440,7 @@ impl Validator {
                 match courier.look(&sent, &view.head, &mut self.reveal_search).await? {
                     Verdict::Resend if !self.deliveries.is_empty() => return Ok(()),
                     Verdict::Resend => {
-                        self.deliver(id, sent, false);
+                        self.deliver(id, sent, false, None);
                         return Ok(());
                     }
                     // The bytes are lost and the weights are not: signed anew below.
