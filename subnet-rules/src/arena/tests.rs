@@ -120,8 +120,6 @@ enum Bug {
     /// Measured: the miner's own text is judged, not what its tokens read as, and tokens are not held
     /// against the reference.
     TokensUnread,
-    /// Measured: whatever the miner wrote is taken for what the reference writes.
-    ReferenceOfTheMiner,
     /// Measured: the time to the first byte is taken for the whole.
     NoTime,
     /// Measured: a reply that does not read is taken for an answer given before.
@@ -134,7 +132,7 @@ enum Bug {
     CutShort,
 }
 
-const BUGS: [Bug; 15] = [
+const BUGS: [Bug; 14] = [
     Bug::InvertedGuard,
     Bug::NoGuard,
     Bug::NoClock,
@@ -144,7 +142,6 @@ const BUGS: [Bug; 15] = [
     Bug::HiddenState,
     Bug::EvidenceOfAnother,
     Bug::TokensUnread,
-    Bug::ReferenceOfTheMiner,
     Bug::NoTime,
     Bug::FaultForgiven,
     Bug::MissesDropped,
@@ -212,9 +209,6 @@ impl Bugged {
             Bug::TokensUnread => {
                 answer.checks.iter_mut().for_each(|check| check.matched = true);
                 answer.account = answer.account.map(|_| Vec::new());
-            }
-            Bug::ReferenceOfTheMiner => {
-                answer.reference = answer.reference.map(|_| answer.text.clone());
             }
             Bug::NoTime => answer.total_us = 1,
             Bug::MissesDropped => {

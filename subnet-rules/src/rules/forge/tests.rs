@@ -32,7 +32,9 @@ fn half_the_device_earns_half_and_three_identities_on_one_earn_one() {
     let (half, split) = (share("substitute") / whole, share("sybil") / whole);
     assert!((half - 0.5).abs() <= 0.05 && split <= 1.05, "{half} {split}");
     let convicted = |kind| report.actors.iter().find(|actor| actor.kind == kind).unwrap().convicted;
-    assert!(["lazy", "copier", "forger"].into_iter().all(|kind| convicted(kind) == 1));
+    assert!(["lazy", "copier"].into_iter().all(|kind| convicted(kind) == 1));
+    // It opens what luck asks for, and hides the rest: not convicted, and not paid.
+    assert!(share("forger") <= 0.01, "{}", share("forger"));
 }
 
 /// Rank over the integers modulo a prime.
