@@ -139,7 +139,7 @@ async fn an_outage_longer_than_states_are_kept_ends_with_weights() {
 /// A row is open when the validator is killed, and the states that would tell what became of it are
 /// gone when it starts again. `taken` says whether the node got the bytes.
 async fn killed_with_an_open_row(takes: Takes, taken: bool) -> Vec<Submission> {
-    let node = hidden::chain_keeping(takes, History::States(KEPT_STATES));
+    let node = hidden::chain_of(takes, BLOCK, History::States(KEPT_STATES));
     let (chain, proxy) = beside(&node).await;
     let dir = tempfile::tempdir().unwrap();
     let running = start(&proxy.url(), dir.path(), &[]);
@@ -201,7 +201,8 @@ async fn weights_that_a_pool_drops_are_sent_again_and_shutdown_is_heard() {
     let ended = tokio::task::spawn_blocking(move || running.child.wait().unwrap().code());
     assert_eq!(ended.await.unwrap(), Some(130));
     let rows = journal(&chain, dir.path());
-    assert!(rows.iter().all(|row| !matches!(row.state, State::Lost { .. })), "{rows:?}");
+    let states: Vec<_> = rows.iter().map(|row| (row.epoch, &row.state)).collect();
+    assert!(!states.iter().any(|(_, state)| matches!(state, State::Lost { .. })), "{states:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,8 +217,8 @@ async fn a_nonce_that_another_program_took_costs_no_epoch() {
     let elsewhere = AxonInfo::new("0.0.0.0".parse().unwrap(), 9);
     chain.submit(&Call::serve_axon(NETUID, &elsewhere), &key(VALIDATOR)).await.unwrap();
     proxy.set(|manners| manners.drops_extrinsics = false);
-    until_updated(&chain).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let settled = "ganglion_validator_weight_submissions_total{end=\"settled\"} 1";
+    until(settled, async || running.metrics().await.contains(settled)).await;
     drop(running);
     let rows = journal(&chain, dir.path());
     let State::Lost { why: Loss::NonceTaken { .. } } = rows[0].state else { panic!("{rows:?}") };
@@ -303,7 +304,8 @@ async fn why_no_weights_are_sent_is_an_objection_a_gauge_and_passes() {
         until("it passes", async || !running.readyz().await.unwrap().contains(words)).await;
     }
     root(&chain, "sudo_set_stake_threshold", [("min_stake", u128::from(u64::MAX))]).await;
-    running.until_it_says("that setting weights needs").await;
+    // At the epoch's end the permit goes too.
+    running.until_it_says("no weights are sent").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

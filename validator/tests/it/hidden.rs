@@ -25,11 +25,11 @@ pub(crate) enum Takes {
 /// A chain with a subnet of four neurons at most. Its epochs last four seconds, longer than a round of
 /// the beacon.
 pub(crate) fn chain(takes: Takes) -> Localnet {
-    chain_keeping(takes, History::Archive)
+    chain_of(takes, Duration::from_millis(100), History::Archive)
 }
 
-/// The same, of a node that keeps these states.
-pub(crate) fn chain_keeping(takes: Takes, history: History) -> Localnet {
+/// The same, with blocks of this time and a node that keeps these states.
+pub(crate) fn chain_of(takes: Takes, block: Duration, history: History) -> Localnet {
     let beacon = takes != Takes::Hash;
     let address = |path: &str| Keypair::dev(path).unwrap().hotkey().to_string();
     let neuron = |path: &str, stake: u64| serde_json::json!({"hotkey": address(path), "coldkey": address("//Alice"), "stake": stake});
@@ -42,7 +42,7 @@ pub(crate) fn chain_keeping(takes: Takes, history: History) -> Localnet {
     .unwrap();
     localnet::spawn(localnet::Config {
         port: 0,
-        sealing: Sealing::Interval(Duration::from_millis(100)),
+        sealing: Sealing::Interval(block),
         history,
         genesis: Genesis { beacon, subnets: vec![subnet], ..Genesis::default() },
         ..localnet::Config::default()

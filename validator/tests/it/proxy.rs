@@ -104,12 +104,15 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 impl Wire {
     async fn carry(&self, near: TcpStream) -> Outcome {
         self.thaw().await;
+        // Small frames must not wait for one another.
+        near.set_nodelay(true)?;
         let mut server = Server::new(near.compat());
         let key = server.receive_request().await?.key();
         server.send_response(&Response::Accept { key, protocol: None }).await?;
         let (near_out, near_in) = server.into_builder().finish();
         let host = format!("127.0.0.1:{}", self.node);
         let far = TcpStream::connect(("127.0.0.1", self.node)).await?;
+        far.set_nodelay(true)?;
         let mut client = Client::new(far.compat(), &host, "/");
         let ServerResponse::Accepted { .. } = client.handshake().await? else {
             return Err("no handshake".into());
