@@ -25,6 +25,7 @@ pub mod journal;
 pub mod library;
 pub mod loss;
 mod measure;
+pub mod portable;
 mod record;
 pub mod remeasure;
 mod run;

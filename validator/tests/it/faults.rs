@@ -312,11 +312,10 @@ async fn why_no_weights_are_sent_is_an_objection_a_gauge_and_passes() {
 async fn a_clock_that_differs_from_the_chains_is_an_objection() {
     let (node, chain, proxy) = pruned().await;
     let dir = tempfile::tempdir().unwrap();
-    let running = start(&proxy.url(), dir.path(), &[]);
-    until_updated(&chain).await;
     let head = chain.finalized_head().await.unwrap();
     let ahead = chain.time_of(head.hash).await.unwrap().unwrap() + 11_000;
     stage::ask(&node.url(), "dev_setTime", &serde_json::json!([ahead])).await;
+    let running = start(&proxy.url(), dir.path(), &[]);
     running.until_it_says("behind the chain's newest block").await;
 }
 

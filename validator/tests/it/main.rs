@@ -7,6 +7,7 @@ mod faults;
 mod hidden;
 mod hostile;
 mod kill;
+mod kills;
 mod losses;
 mod lost_chain;
 mod proxy;
