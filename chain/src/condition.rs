@@ -11,6 +11,9 @@ use crate::link::Link;
 /// none reaches us early.
 const CLOCK_READINGS: usize = 4;
 
+/// Milliseconds that make a leap: more than a block may be late by.
+const LEAP_MS: i64 = 5_000;
+
 /// Time of a block, until the chain has said.
 const USUAL_BLOCK_TIME: Duration = Duration::from_secs(12);
 
@@ -33,6 +36,9 @@ pub struct Condition {
     /// least of the last readings. From nought to the time that a block takes to come around when
     /// all is well.
     pub clock_ahead_ms: Option<i64>,
+    /// Milliseconds by which the chain's own time was seen to leap ahead of ours: blocks of a local
+    /// chain may be made ahead of time.
+    pub leapt_ms: i64,
 }
 
 impl Condition {
@@ -56,6 +62,9 @@ struct Readings {
     heard_at: Instant,
     block_time: Option<Duration>,
     clock_ms: VecDeque<i64>,
+    /// The time of the newest block that was read, and when that was.
+    block_at: Option<(i64, Instant)>,
+    leapt_ms: i64,
 }
 
 impl Default for Gauge {
@@ -65,6 +74,8 @@ impl Default for Gauge {
             heard_at: Instant::now(),
             block_time: None,
             clock_ms: VecDeque::new(),
+            block_at: None,
+            leapt_ms: 0,
         }))
     }
 }
@@ -78,12 +89,22 @@ impl Gauge {
         }
     }
 
-    pub(crate) fn clock(&self, ahead_ms: i64) {
+    /// Takes in a block's time and this machine's, Unix milliseconds both.
+    pub(crate) fn clock(&self, block_ms: i64, wall_ms: i64) {
         let mut readings = self.0.lock();
+        let now = Instant::now();
+        if let Some((before, at)) = readings.block_at.replace((block_ms, now)) {
+            let passed = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let leap = block_ms.saturating_sub(before).saturating_sub(passed);
+            if leap > LEAP_MS {
+                readings.leapt_ms = readings.leapt_ms.saturating_add(leap);
+                readings.clock_ms.clear();
+            }
+        }
         if readings.clock_ms.len() == CLOCK_READINGS {
             readings.clock_ms.pop_front();
         }
-        readings.clock_ms.push_back(ahead_ms);
+        readings.clock_ms.push_back(wall_ms.saturating_sub(block_ms));
     }
 
     pub(crate) fn knows_block_time(&self) -> bool {
@@ -109,6 +130,7 @@ impl Gauge {
             head_age: readings.heard_at.elapsed(),
             block_time: readings.block_time.unwrap_or(USUAL_BLOCK_TIME),
             clock_ahead_ms: readings.clock_ms.iter().min().copied(),
+            leapt_ms: readings.leapt_ms,
         }
     }
 }

@@ -269,7 +269,7 @@ async fn read_clock(chain: &Chain) {
     if let Ok(Some(time)) = read
         && let Some(block_ms) = Sighting::new(0, 0, Some(&time)).time_ms
     {
-        chain.gauge().clock(wall_ms().saturating_sub_unsigned(block_ms));
+        chain.gauge().clock(i64::try_from(block_ms).unwrap_or(i64::MAX), wall_ms());
     }
 }
 

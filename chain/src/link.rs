@@ -468,7 +468,7 @@ impl Link {
             )?;
             Ok::<_, RpcError>(Sighting::new(finalized.number()?, best.number()?, time.as_deref()))
         };
-        match timeout(deadline, look).await {
+        match timeout(deadline, Box::pin(look)).await {
             Ok(Ok(sighting)) => Some(sighting),
             Ok(Err(error)) => {
                 tracing::debug!(endpoint = %self.name(place), %error, "no sight of the chain");

@@ -80,8 +80,8 @@ mod tests {
     use super::*;
     use sp_crypto_hashing::twox_128;
 
-    fn at(finalized: u64, best: u64) -> Option<Sighting> {
-        Some(Sighting { finalized, best, time_ms: None })
+    fn at(finalized: u64, best: u64) -> Sighting {
+        Sighting { finalized, best, time_ms: None }
     }
 
     #[test]
@@ -89,15 +89,15 @@ mod tests {
         let none = [false; 2];
         // In order: who is home, what both say, who rests, who is to be home.
         for (home, sightings, resting, chosen) in [
-            (0, [at(98, 100), at(98, 101)], none, 0),
-            (0, [at(95, 97), at(98, 101)], none, 1),
-            (0, [at(33, 141), at(141, 143)], none, 1),
-            (0, [None, at(98, 101)], none, 1),
-            (1, [at(98, 100), at(98, 101)], none, 0),
-            (1, [at(98, 100), at(98, 101)], [true, false], 1),
-            (0, [at(98, 100), None], [true, true], 0),
+            (0, [Some(at(98, 100)), Some(at(98, 101))], none, 0),
+            (0, [Some(at(95, 97)), Some(at(98, 101))], none, 1),
+            (0, [Some(at(33, 141)), Some(at(141, 143))], none, 1),
+            (0, [None, Some(at(98, 101))], none, 1),
+            (1, [Some(at(98, 100)), Some(at(98, 101))], none, 0),
+            (1, [Some(at(98, 100)), Some(at(98, 101))], [true, false], 1),
+            (0, [Some(at(98, 100)), None], [true, true], 0),
             (0, [None, None], none, 0),
-            (1, [at(98, 100), at(33, 35)], [true, true], 0),
+            (1, [Some(at(98, 100)), Some(at(33, 35))], [true, true], 0),
         ] {
             assert_eq!(choose(home, &sightings, &resting, MAX_LAG), chosen, "{home} {sightings:?}");
         }

@@ -319,8 +319,10 @@ impl Keeper {
         match result {
             Ok(()) => self.health.readiness.clear(part),
             Err(error @ (Error::Read(_) | Error::Publish(_))) => {
-                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object(part, neuron::causes(&error));
+                let causes = neuron::causes(&error);
+                if self.health.readiness.object_anew(part, &causes) {
+                    tracing::warn!(part, "{causes}; trying again");
+                }
             }
             Err(error) => return Err(error),
         }

@@ -70,8 +70,8 @@ impl Claim {
         hotkey: &Hotkey,
         role: &'static str,
     ) -> Result<Self, ClaimError> {
-        let chain: String = chain.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        match hold(&format!("ganglion-{chain}-{netuid}-{hotkey}-{role}")) {
+        let chain = chain.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
+        match hold(&format!("ganglion-{chain:016x}-{netuid}-{hotkey}-{role}")) {
             Ok(held) => Ok(Self { _held: held }),
             Err(error) if is_held(&error) => {
                 Err(ClaimError::Held { role, hotkey: *hotkey, netuid })

@@ -9,9 +9,9 @@ use clap::Subcommand;
 use crate::settings::{Resolved, Settings, SettingsError, resolve};
 use crate::{Exit, Explain, Flags, Shutdown, expand, logs::LogArgs, report};
 
-/// Flags of a program whose settings are `S`.
+/// Flags of a program whose settings are `S`, and whose own commands are `C`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args<S: Settings + Clone + Send + Sync + 'static> {
+pub struct Args<S: Settings + Clone + Send + Sync + 'static, C: Subcommand = NoCommand> {
     /// Settings in a TOML file; without it, the program's file in ~/.ganglion where it exists.
     #[arg(long, value_name = "FILE", env = "GANGLION_CONFIG", global = true)]
     pub config: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Args<S: Settings + Clone + Send + Sync + 'static> {
     pub logs: LogArgs,
     /// Something else than to run.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<Command<C>>,
     /// The settings.
     #[command(flatten)]
     pub settings: Flags<S>,
@@ -28,11 +28,18 @@ pub struct Args<S: Settings + Clone + Send + Sync + 'static> {
 
 /// What a program does besides running.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
+pub enum Command<C: Subcommand> {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// What only this program does.
+    #[command(flatten)]
+    Own(C),
 }
+
+/// No commands of its own.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum NoCommand {}
 
 /// What there is to see of the settings.
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -51,7 +58,7 @@ impl Explain for SettingsError {
     }
 }
 
-impl<S: Settings + Clone + Send + Sync + 'static> Args<S> {
+impl<S: Settings + Clone + Send + Sync + 'static, C: Subcommand> Args<S, C> {
     /// The four layers, merged. `name` is the program's, and so its file's.
     pub fn resolve(&self, name: &str) -> Result<Resolved<S>, SettingsError> {
         let usual = expand(&PathBuf::from(format!("~/.ganglion/{name}.toml")));
@@ -62,6 +69,41 @@ impl<S: Settings + Clone + Send + Sync + 'static> Args<S> {
         resolve(&self.settings, &environment, file.as_deref())
     }
 
+    /// Runs the program `name` until it ends by itself, fails, or the user interrupts it; or, where a
+    /// command of its own is given, that. What goes wrong is printed to stderr.
+    pub fn run_or<E, F, G>(
+        self,
+        name: &str,
+        own: impl FnOnce(C, S, Shutdown) -> G,
+        program: impl FnOnce(S, Shutdown) -> F,
+    ) -> Exit
+    where
+        E: Explain,
+        F: Future<Output = Result<(), E>>,
+        G: Future<Output = Result<(), E>>,
+    {
+        let resolved = match self.resolve(name) {
+            Ok(resolved) => resolved,
+            Err(error) => return fail(&error),
+        };
+        match self.command {
+            Some(Command::Config(ConfigCommand::Show)) => {
+                out(&resolved.show());
+                Exit::Done
+            }
+            Some(Command::Own(command)) => {
+                self.logs.install();
+                run_to_end(|stop| own(command, resolved.value, stop))
+            }
+            None => {
+                self.logs.install();
+                run_to_end(|stop| program(resolved.value, stop))
+            }
+        }
+    }
+}
+
+impl<S: Settings + Clone + Send + Sync + 'static> Args<S> {
     /// Runs the program `name` until it ends by itself, fails, or the user interrupts it. What goes
     /// wrong is printed to stderr.
     pub fn run<E, F>(self, name: &str, program: impl FnOnce(S, Shutdown) -> F) -> Exit
@@ -69,16 +111,7 @@ impl<S: Settings + Clone + Send + Sync + 'static> Args<S> {
         E: Explain,
         F: Future<Output = Result<(), E>>,
     {
-        let resolved = match self.resolve(name) {
-            Ok(resolved) => resolved,
-            Err(error) => return fail(&error),
-        };
-        if let Some(Command::Config(ConfigCommand::Show)) = self.command {
-            out(&resolved.show());
-            return Exit::Done;
-        }
-        self.logs.install();
-        run_to_end(|stop| program(resolved.value, stop))
+        self.run_or(name, |none, _, _| async move { match none {} }, program)
     }
 }
 

@@ -36,6 +36,7 @@ pub enum Skew {
 /// ([`Condition::clock_ahead_ms`]). `local` says that every endpoint is on this machine.
 pub fn skew(condition: &Condition, local: bool) -> Skew {
     let Some(ahead_ms) = condition.clock_ahead_ms else { return Skew::None };
+    let ahead_ms = if local { ahead_ms.saturating_add(condition.leapt_ms) } else { ahead_ms };
     let amount = Duration::from_millis(ahead_ms.unsigned_abs());
     // While no new block comes, their age says nothing of the clock.
     if ahead_ms > 0 && amount > MOST_AHEAD && !condition.is_stalled() {
@@ -87,6 +88,7 @@ mod tests {
             head_age: Duration::from_secs(head_age_s),
             block_time: Duration::from_secs(12),
             clock_ahead_ms,
+            leapt_ms: 0,
         }
     }
 
@@ -111,6 +113,9 @@ mod tests {
     fn a_stalled_chain_and_a_local_one_made_ahead_of_time_say_nothing() {
         assert_eq!(skew(&at(Some(40_000), 40), false), Skew::None);
         assert_eq!(skew(&at(Some(-9_000_000), 1), true), Skew::None);
+        let leapt = Condition { leapt_ms: 45_000, ..at(Some(-45_000), 1) };
+        assert_eq!(skew(&leapt, true), Skew::None);
+        assert!(!skew(&leapt, false).is_fit(), "a public chain does not leap");
         let off = skew(&at(Some(-15_000), 1), true);
         assert_eq!(off, Skew::Behind(Duration::from_secs(15)));
     }

@@ -192,6 +192,12 @@ impl Readiness {
         self.0.lock().insert(part, why.into());
     }
 
+    /// `part` objects; whether that is news: it did not before, or for another reason.
+    pub fn object_anew(&self, part: &'static str, why: &str) -> bool {
+        let before = self.0.lock().insert(part, why.to_owned());
+        before.is_none_or(|before| before != why)
+    }
+
     /// `part` no longer objects.
     pub fn clear(&self, part: &'static str) {
         self.0.lock().remove(part);

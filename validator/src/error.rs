@@ -58,6 +58,9 @@ pub enum Error {
     /// The journal or the evidence.
     #[error("the journal cannot be used, so nothing is sent")]
     Store(#[from] StoreError),
+    /// The journal cannot be moved.
+    #[error("the journal was not moved")]
+    Move(#[from] crate::portable::MoveError),
     /// The hotkey has no slot.
     #[error("{hotkey} is not registered on subnet {netuid}")]
     Unregistered {
@@ -159,6 +162,12 @@ impl Explain for Error {
             Self::Twin { .. } => "stop the other one; to move a hotkey to another machine, stop it \
                  there, then `validator journal export` there and `validator journal import` here"
                 .into(),
+            Self::Move(crate::portable::MoveError::Store(StoreError::Locked { .. })) => {
+                "stop the validator first: it must not act here any more".into()
+            }
+            Self::Move(crate::portable::MoveError::NotEmpty { .. }) => {
+                "a journal is taken over where there is none: name another --state-dir".into()
+            }
             Self::Claim(_) => "one validator acts for a hotkey; stop the other one first".into(),
             Self::Store(error) if error.is_damage() => {
                 "start again: the last good copy takes the file's place where there is one; else move \

@@ -21,6 +21,7 @@ mod error;
 mod evidence;
 pub mod journal;
 pub mod loss;
+pub mod portable;
 mod record;
 mod reference;
 pub mod remeasure;

@@ -514,8 +514,10 @@ impl Validator {
             Ok(()) => self.health.readiness.clear(part),
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
-                tracing::warn!(part, error = &error as &dyn std::error::Error, "trying again");
-                self.health.readiness.object(part, neuron::causes(&error));
+                let causes = neuron::causes(&error);
+                if self.health.readiness.object_anew(part, &causes) {
+                    tracing::warn!(part, "{causes}; trying again");
+                }
             }
         }
         Ok(())

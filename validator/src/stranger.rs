@@ -59,22 +59,21 @@ pub(crate) fn twin(acts: &[u64], tempo: u64) -> Option<(u64, u64)> {
 
 /// Where a journal begins.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Origin {
+pub(crate) struct Origin {
     block: u64,
     epoch: u64,
 }
 
 /// An act of a stranger.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Act {
-    block: u64,
+pub(crate) struct Act {
+    pub(crate) block: u64,
 }
 
 impl Store {
     /// The head at which this journal began, and its epoch: this one, if it begins now.
     pub(crate) fn origin(&mut self, head: u64, epoch: u64) -> Result<(u64, u64), StoreError> {
-        let found = self.rows::<Origin>("origin", "SELECT id, body, sum FROM origin", [])?.pop();
-        if let Some((_, Origin { block, epoch })) = found {
+        if let Some(Origin { block, epoch }) = self.begun()? {
             return Ok((block, epoch));
         }
         let (body, sum) = encode("origin", &Origin { block: head, epoch })?;
@@ -83,6 +82,12 @@ impl Store {
                 .map_err(failed("journal"))?;
             Ok((head, epoch))
         })
+    }
+
+    /// Where this journal began, if it has.
+    pub(crate) fn begun(&self) -> Result<Option<Origin>, StoreError> {
+        let found = self.rows::<Origin>("origin", "SELECT id, body, sum FROM origin", [])?.pop();
+        Ok(found.map(|(_, origin)| origin))
     }
 
     /// The blocks of strangers' acts, oldest first.

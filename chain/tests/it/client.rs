@@ -78,3 +78,16 @@ async fn an_endpoint_of_another_chain_is_refused() {
     let ConnectError::Unreachable { failures } = refused else { panic!("{refused}") };
     assert!(matches!(failures[0].1, EndpointError::OtherChain { expected: [7, ..], .. }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_no_node_has_any_more_are_taken_again() {
+    let localnet = chain();
+    let chain = connect(&localnet).await;
+    let (alice, bob) = (Keypair::dev("//Alice").unwrap(), Keypair::dev("//Bob").unwrap());
+    let call = Call::transfer(&bob.coldkey(), Tao::units(1));
+    let extrinsic = chain.prepare(&call, &alice).await.unwrap();
+    assert!(chain.send_everywhere(&extrinsic).await);
+    let found = chain.find_extrinsic(extrinsic.hash, extrinsic.era_birth, extrinsic.era_end).await;
+    assert!(found.unwrap().is_some());
+    assert!(!chain.send_everywhere(&extrinsic).await, "its nonce is used");
+}

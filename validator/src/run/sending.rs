@@ -187,9 +187,10 @@ impl Validator {
         metrics.set(SINCE_WEIGHTS, &[], epochs as f64);
         if self.decided != Some(decision.name()) {
             self.decided = Some(decision.name());
-            match decision.objection() {
-                Some(why) => tracing::warn!(block = view.head.number, "{why}"),
-                None => tracing::info!(block = view.head.number, "weights: {decision}"),
+            if let Some(why) = decision.objection() {
+                tracing::warn!(block = view.head.number, "{why}");
+            } else {
+                tracing::info!(block = view.head.number, "weights: {decision}");
             }
         }
         let tempo = u64::from(view.clock.tempo);
@@ -341,7 +342,7 @@ impl Validator {
         match courier.look(&submission, &view.head, &mut self.search).await? {
             Verdict::Resend if !self.deliveries.is_empty() || age < RESEND_BLOCKS => Ok(()),
             Verdict::Resend => self.send(id, submission, None),
-            verdict => self.conclude(id, verdict),
+            verdict => self.conclude(id, &verdict),
         }
     }
 
@@ -349,13 +350,13 @@ impl Validator {
         match delivery.verdict? {
             // Handed over: finalized blocks tell the rest.
             Verdict::Resend => Ok(()),
-            verdict => self.conclude(delivery.id, verdict),
+            verdict => self.conclude(delivery.id, &verdict),
         }
     }
 
     /// Writes down what became of a submission.
-    fn conclude(&mut self, id: SubmissionId, verdict: Verdict) -> Result<(), Error> {
-        let state = self.store.follow(id, &verdict)?;
+    fn conclude(&mut self, id: SubmissionId, verdict: &Verdict) -> Result<(), Error> {
+        let state = self.store.follow(id, verdict)?;
         let count = |end| self.health.metrics.count(SUBMISSIONS, &[("end", end)], 1);
         match state {
             State::Committed { block, epoch } => {
@@ -419,7 +420,7 @@ impl Validator {
         let verdict = fate.lost.map_or(Verdict::Settle { block: fate.block }, |why| {
             Verdict::Lose(Loss::Unrevealed { why })
         });
-        self.conclude(id, verdict)
+        self.conclude(id, &verdict)
     }
 
     /// Shows the weights behind a hash in the one epoch that takes them.
@@ -448,7 +449,7 @@ impl Validator {
                         tracing::warn!(%why, "the weights behind a commit are to be shown again");
                         epoch
                     }
-                    verdict => return self.conclude(id, verdict),
+                    verdict => return self.conclude(id, &verdict),
                 }
             }
             _ => return Ok(()),
@@ -456,7 +457,7 @@ impl Validator {
         let due = epoch + view.hyperparameters.reveal_period_epochs;
         // The pool judges by the best block, the call by the next one: both must be in the epoch.
         if view.clock.epoch_of_commit(now) > due {
-            return self.conclude(id, Verdict::Lose(Loss::NotShown { epoch: due }));
+            return self.conclude(id, &Verdict::Lose(Loss::NotShown { epoch: due }));
         }
         if view.clock.epoch_of_commit(now) < due || view.clock.epoch_of_commit(now + 1) > due {
             return Ok(());

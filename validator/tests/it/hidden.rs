@@ -25,6 +25,11 @@ pub(crate) enum Takes {
 /// A chain with a subnet of four neurons at most. Its epochs last four seconds, longer than a round of
 /// the beacon.
 pub(crate) fn chain(takes: Takes) -> Localnet {
+    chain_of(takes, Duration::from_millis(100), History::Archive)
+}
+
+/// The same, with blocks of this time and a node that keeps these states.
+pub(crate) fn chain_of(takes: Takes, block: Duration, history: History) -> Localnet {
     let beacon = takes != Takes::Hash;
     let address = |path: &str| Keypair::dev(path).unwrap().hotkey().to_string();
     let neuron = |path: &str, stake: u64| serde_json::json!({"hotkey": address(path), "coldkey": address("//Alice"), "stake": stake});
@@ -37,8 +42,8 @@ pub(crate) fn chain(takes: Takes) -> Localnet {
     .unwrap();
     localnet::spawn(localnet::Config {
         port: 0,
-        sealing: Sealing::Interval(Duration::from_millis(100)),
-        history: History::Archive,
+        sealing: Sealing::Interval(block),
+        history,
         genesis: Genesis { beacon, subnets: vec![subnet], ..Genesis::default() },
         ..localnet::Config::default()
     })

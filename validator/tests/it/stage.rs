@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use chain::{Chain, ConnectOptions, Keypair};
-use chain_metadata::{MechId, NetUid};
+use chain::{Call, Chain, ConnectOptions, Keypair, Value};
+use chain_metadata::{Hotkey, MechId, NetUid};
 use localnet::{Genesis, GenesisSubnet, History, Localnet, Sealing};
 use subnet_rules::package::Package;
 use validator::store::Owner;
@@ -26,6 +26,11 @@ pub(crate) fn key(path: &str) -> Keypair {
 /// A chain whose subnet has a validator with stake and these miners, no rate limit that would hide a
 /// second submission, and a short epoch.
 pub(crate) fn chain(miners: &[&str]) -> Localnet {
+    chain_of(BLOCK, History::Archive, miners)
+}
+
+/// The same, with blocks of this time and a node that keeps these states.
+pub(crate) fn chain_of(block: Duration, history: History, miners: &[&str]) -> Localnet {
     let address = |path: &str| key(path).hotkey().to_string();
     let neuron = |path: &str, stake: u64| serde_json::json!({"hotkey": address(path), "coldkey": address("//Alice"), "stake": stake});
     let mut neurons = vec![neuron(VALIDATOR, 1_000_000_000_000_u64)];
@@ -38,8 +43,8 @@ pub(crate) fn chain(miners: &[&str]) -> Localnet {
     .unwrap();
     localnet::spawn(localnet::Config {
         port: 0,
-        sealing: Sealing::Interval(BLOCK),
-        history: History::Archive,
+        sealing: Sealing::Interval(block),
+        history,
         genesis: Genesis { subnets: vec![subnet], ..Genesis::default() },
         ..localnet::Config::default()
     })
@@ -90,6 +95,37 @@ pub(crate) fn quick_rule(state: &Path, draws: u32, deadline_ms: u64) -> PathBuf 
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("rule.toml"), toml::to_string(&manifest).unwrap()).unwrap();
     folder
+}
+
+/// Stores bytes as the commitment of a hotkey, whatever they are.
+pub(crate) async fn store_commitment(chain: &Chain, hotkey: &Hotkey, bytes: &[u8]) {
+    let twox_64 = sp_crypto_hashing::twox_64(hotkey.as_bytes());
+    let key = [
+        &sp_crypto_hashing::twox_128(b"Commitments")[..],
+        &sp_crypto_hashing::twox_128(b"CommitmentOf"),
+        &NETUID.0.to_le_bytes(),
+        &twox_64,
+        hotkey.as_bytes(),
+    ]
+    .concat();
+    let item = Value::unnamed_composite([Value::from_bytes(key), Value::from_bytes(bytes)]);
+    let items = Value::unnamed_composite([item]);
+    let call = Call::dynamic("System", "set_storage", [("items", items)]);
+    chain.submit(&Call::sudo(call), &key_of_root()).await.unwrap();
+}
+
+fn key_of_root() -> Keypair {
+    key("//Alice")
+}
+
+/// One request to a node, for what the client has no method for.
+pub(crate) async fn ask(url: &str, method: &str, params: &serde_json::Value) -> serde_json::Value {
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let url = url.replacen("ws://", "http://", 1);
+    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+    answer["result"].clone()
 }
 
 /// Blocks in which the chain took weights, one entry for each time.
