@@ -34,8 +34,10 @@ pub mod tlock;
 pub mod types;
 
 use crate::info::{
+    BasketPosition, BasketSummary, BasketTradingStatus, BetaPosition, BetaPricing, BetaPricingPage,
     DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice, SubnetState,
+    SelectiveMetagraph, SimSwapResult, StakeAvailability, StakeInfo, SubnetHyperparams,
+    SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetPrice, SubnetState,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
@@ -218,6 +220,7 @@ impl pallet_balances::Config for Runtime {
     type AccountStore = System;
     type Balance = Balance;
     type ExistentialDeposit = ConstU64<500>;
+    type DustRemoval = fees::DustLeavesIssuance;
     type MaxLocks = ConstU32<50>;
     type MaxReserves = ConstU32<50>;
     type MaxFreezes = ConstU32<50>;
@@ -225,7 +228,7 @@ impl pallet_balances::Config for Runtime {
 
 #[derive_impl(pallet_transaction_payment::config_preludes::TestDefaultConfig)]
 impl pallet_transaction_payment::Config for Runtime {
-    type OnChargeTransaction = fees::FeeToAuthor;
+    type OnChargeTransaction = fees::ChargeFee;
     type OperationalFeeMultiplier = ConstU8<5>;
     type WeightInfo = fees::FreeExtensions;
     type WeightToFee = fees::LinearWeightToFee;
@@ -283,6 +286,16 @@ impl subtensor::Config for Runtime {
     type MaxImmuneUidsPercentage = MaxImmuneUidsPercentage;
     type SubtensorPalletId = SubtensorPalletId;
     type BurnAccountId = BurnAccountId;
+}
+
+/// Some fields of a mechanism's metagraph.
+fn selective(
+    netuid: NetUid,
+    mecid: MechId,
+    indexes: &[u16],
+) -> Option<SelectiveMetagraph<AccountId>> {
+    let all = SubtensorModule::metagraph(netuid, mecid)?;
+    Some(SelectiveMetagraph::of(all, indexes, || Commitments::encoded_of(netuid)))
 }
 
 sp_api::impl_runtime_apis! {
@@ -386,7 +399,47 @@ sp_api::impl_runtime_apis! {
         }
     }
 
+    impl apis::AuraApi<Block> for Runtime {
+        fn slot_duration() -> aura::SlotDuration {
+            aura::SlotDuration(<SlotDuration as frame_support::traits::Get<u64>>::get())
+        }
+        fn authorities() -> Vec<aura::Public> {
+            aura::pallet::Authorities::<Runtime>::get().into_inner()
+        }
+    }
+
     impl apis::SubnetInfoRuntimeApi<Block> for Runtime {
+        fn get_subnet_info(netuid: NetUid) -> Option<SubnetInfo<AccountId>> {
+            SubtensorModule::subnet_info(netuid)
+        }
+        fn get_subnets_info() -> Vec<Option<SubnetInfo<AccountId>>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info).collect()
+        }
+        fn get_subnet_info_v2(netuid: NetUid) -> Option<SubnetInfov2<AccountId>> {
+            SubtensorModule::subnet_info_v2(netuid)
+        }
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2<AccountId>>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info_v2).collect()
+        }
+        fn get_subnet_hyperparams(netuid: NetUid) -> Option<SubnetHyperparams> {
+            SubtensorModule::hyperparameters_v1(netuid)
+        }
+        fn get_subnet_hyperparams_v2(netuid: NetUid) -> Option<SubnetHyperparamsV2> {
+            SubtensorModule::hyperparameters_v2(netuid)
+        }
+        fn get_selective_metagraph(
+            netuid: NetUid,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>> {
+            selective(netuid, info::MAIN, &metagraph_indexes)
+        }
+        fn get_selective_mechagraph(
+            netuid: NetUid,
+            subid: MechId,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>> {
+            selective(netuid, subid, &metagraph_indexes)
+        }
         fn get_all_dynamic_info() -> Vec<Option<DynamicInfo<AccountId>>> {
             SubtensorModule::networks().into_iter().map(SubtensorModule::dynamic_info).collect()
         }
@@ -449,6 +502,50 @@ sp_api::impl_runtime_apis! {
         }
         fn get_root_basket_positions(_: AccountId) -> Vec<(AccountId, u64, TaoBalance)> {
             Vec::new()
+        }
+        fn get_validator_basket_summary(hotkey: AccountId) -> BasketSummary<AccountId> {
+            BasketSummary {
+                hotkey,
+                nav_tao: TaoBalance(0),
+                spot_nav_tao: TaoBalance(0),
+                shares: 0,
+                deposited_tao: TaoBalance(0),
+                redeemed_tao: TaoBalance(0),
+                holdings: Vec::new(),
+            }
+        }
+        fn get_all_validator_baskets() -> Vec<BasketSummary<AccountId>> {
+            Vec::new()
+        }
+        fn get_basket_position(_: AccountId, _: AccountId) -> Option<BasketPosition<AccountId>> {
+            None
+        }
+        fn get_root_basket_portfolio(_: AccountId) -> Vec<BasketPosition<AccountId>> {
+            Vec::new()
+        }
+        fn get_beta_pricing(_: AccountId) -> Option<BetaPricing<AccountId>> {
+            None
+        }
+        fn get_all_beta_pricing(_: Option<AccountId>, _: u32) -> BetaPricingPage<AccountId> {
+            BetaPricingPage { pricing: Vec::new(), next: None }
+        }
+        fn get_beta_index() -> (U64F64, U64F64) {
+            (U64F64::from_num(1), U64F64::from_num(1))
+        }
+        fn get_beta_position(_: AccountId, _: AccountId) -> Option<BetaPosition<AccountId>> {
+            None
+        }
+        fn get_beta_portfolio(_: AccountId) -> Vec<BetaPosition<AccountId>> {
+            Vec::new()
+        }
+        fn get_basket_trading_status(_: AccountId) -> BasketTradingStatus {
+            BasketTradingStatus {
+                enabled: false,
+                frozen: false,
+                refill_blocks: 0,
+                tao_available: TaoBalance(0),
+                budget_tao: TaoBalance(0),
+            }
         }
     }
 

@@ -169,8 +169,9 @@ fn check_limit(
 
 fn check_takes(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
     match call {
-        Call::increase_take { hotkey, take } => Subtensor::check_take(who, hotkey, *take, true),
-        Call::decrease_take { hotkey, take } => Subtensor::check_take(who, hotkey, *take, false),
+        Call::increase_take { hotkey, take } | Call::decrease_take { hotkey, take } => {
+            Subtensor::check_take(who, hotkey, *take)
+        }
         _ => Ok(()),
     }
 }

@@ -309,6 +309,14 @@ mod events {
             amount: TaoBalance,
             alpha: AlphaBalance,
         },
+        /// A coldkey without TAO paid a transaction's fee in alpha.
+        #[codec(index = 128)]
+        TransactionFeePaidWithAlpha {
+            who: T::AccountId,
+            netuid: NetUid,
+            alpha_fee: AlphaBalance,
+            tao_amount: TaoBalance,
+        },
         /// Burn half life set.
         #[codec(index = 129)]
         BurnHalfLifeSet { netuid: NetUid, burn_half_life: u16 },

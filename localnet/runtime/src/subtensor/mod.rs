@@ -10,11 +10,14 @@
 //! subject. It does no consensus, emission or pool arithmetic of its own: it reads storage,
 //! asks `scoring`, and writes storage.
 
+mod absent;
 mod accounts;
+mod alpha_fees;
 mod block_step;
 mod calls;
 mod coinbase;
 mod commits;
+mod constants;
 mod delegates;
 mod dissolve;
 mod distribution;
@@ -28,6 +31,7 @@ mod limits;
 mod mechanisms;
 mod networks;
 mod neurons;
+mod old_views;
 mod pool;
 mod registration;
 mod root;
@@ -38,10 +42,12 @@ mod shares;
 mod staking;
 mod storage;
 mod swaps;
+mod symbols;
 mod timelock;
 mod views;
 mod weights;
 
+pub use alpha_fees::{FeePosition, PaidInAlpha};
 pub use genesis::{GenesisNeuron, GenesisSubnet};
 pub(crate) use limits::{Limited, OWNER_HOTKEY_LIMIT};
 pub use pallet::*;
@@ -126,6 +132,8 @@ pub trait OnDissolve {
 
 /// The pallet.
 #[import_section(storage::storage)]
+#[import_section(absent::absent)]
+#[import_section(constants::constants)]
 #[import_section(events::events)]
 #[import_section(errors::errors)]
 #[import_section(calls::calls)]
