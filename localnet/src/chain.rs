@@ -172,6 +172,18 @@ impl Chain {
         self.nodes.undo_to(number);
     }
 
+    /// Becomes `other`, a chain with the same genesis.
+    pub(crate) fn replace(&self, other: Self) {
+        let mut blocks = self.blocks.write();
+        self.nodes.replace(&other.nodes);
+        *blocks = other.blocks.into_inner();
+    }
+
+    /// The oldest block whose state can still be read.
+    pub(crate) fn oldest_state(&self) -> u32 {
+        self.nodes.oldest()
+    }
+
     /// The value at `key` after block `at`.
     pub(crate) fn storage(&self, at: &H256, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         self.state(at)?.storage(key).map_err(StateError::Incomplete)

@@ -39,6 +39,12 @@ pub struct Args {
     /// Keep every state; otherwise the last 512.
     #[arg(long)]
     pub archive: bool,
+    /// Keep the states of the last N blocks, as a pruned node; what is older is discarded.
+    #[arg(long, value_name = "N", conflicts_with = "archive", value_parser = clap::value_parser!(u32).range(1..))]
+    pub states: Option<u32>,
+    /// Blocks mined ahead do not move the clock: clients that reckon drand rounds by theirs stay right.
+    #[arg(long)]
+    pub keep_clock: bool,
 }
 
 impl Args {
@@ -63,10 +69,15 @@ impl Args {
             port: self.port,
             sealing,
             finality_lag: self.finality_lag,
-            history: if self.archive { History::Archive } else { History::RECENT },
+            history: match (self.archive, self.states) {
+                (true, _) => History::Archive,
+                (false, Some(states)) => History::States(states),
+                (false, None) => History::RECENT,
+            },
             genesis,
             spec,
             state_dir: self.state.clone(),
+            keep_clock: self.keep_clock,
         })
     }
 }

@@ -36,6 +36,11 @@ impl Clock {
         Self { last_ms: None, ahead_ms: 0, block_time_ms }
     }
 
+    /// A chain that begins again: its time is the wall clock's.
+    pub(crate) fn restarted(&self) -> Self {
+        Self { last_ms: None, ahead_ms: 0, block_time_ms: self.block_time_ms }
+    }
+
     /// The next block's timestamp.
     pub(crate) fn next(&self, pace: Pace) -> u64 {
         let now = wall_ms().saturating_add_signed(self.ahead_ms);

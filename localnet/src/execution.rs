@@ -7,12 +7,14 @@ use node_subtensor_runtime::{self as runtime, Executive, Header, UncheckedExtrin
 use sp_core::H256;
 use sp_externalities::{Extensions, set_and_run_with_externalities};
 use sp_runtime::{
+    ApplyExtrinsicResult,
     traits::BlakeTwo256,
     transaction_validity::{TransactionSource, TransactionValidity},
 };
-use sp_state_machine::{Ext, OverlayedChanges};
+use sp_state_machine::{Ext, IterArgs, OverlayedChanges, backend::Backend as _};
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -83,12 +85,49 @@ pub(crate) fn validate(
     read(backend, || Executive::validate_transaction(TransactionSource::External, extrinsic, best))
 }
 
+/// What applying an extrinsic in the block after `parent` returns; its changes are thrown away.
+pub(crate) fn dry_run(
+    state: &Backend,
+    parent: &Header,
+    extrinsic: UncheckedExtrinsic,
+) -> Result<ApplyExtrinsicResult, CallError> {
+    read(state, || {
+        Executive::initialize_block(&Header {
+            parent_hash: parent.hash(),
+            number: parent.number.saturating_add(1),
+            state_root: H256::zero(),
+            extrinsics_root: H256::zero(),
+            digest: sp_runtime::Digest::default(),
+        });
+        Executive::apply_extrinsic(extrinsic)
+    })
+}
+
 /// Re-executes a stored block over its parent's state, as a syncing node would. `Ok` means that the
 /// runtime itself found the roots and the digest equal to the header's.
 pub(crate) fn reexecute(parent: &Backend, header: &Header, body: &[u8]) -> Result<(), CallError> {
     let mut block = codec::Encode::encode(header);
     block.extend_from_slice(body);
     call(parent, "Core_execute_block", &block).map(drop)
+}
+
+/// Goes through what differs between two states, by key; ends when `tell` says so, with `false`.
+pub(crate) fn differences(
+    old: &Backend,
+    new: &Backend,
+    mut tell: impl FnMut(&[u8], Option<Vec<u8>>, Option<Vec<u8>>) -> bool,
+) -> Result<bool, String> {
+    let pairs = |state: &Backend| -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+        state.pairs(IterArgs::default())?.collect()
+    };
+    let (mut before, after) = (pairs(old)?, pairs(new)?);
+    for (key, value) in after {
+        let was = before.remove(&key);
+        if was.as_ref() != Some(&value) && !tell(&key, was, Some(value)) {
+            return Ok(false);
+        }
+    }
+    Ok(before.into_iter().all(|(key, was)| tell(&key, Some(was), None)))
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {

@@ -31,6 +31,7 @@ mod genesis;
 mod node;
 mod operator;
 mod pool;
+mod rhythm;
 mod rpc;
 mod service;
 mod shield;
@@ -75,6 +76,8 @@ pub struct Config {
     pub spec: Spec,
     /// Where the chain is kept, to go on from there; `None` keeps it in memory.
     pub state_dir: Option<PathBuf>,
+    /// Blocks that are mined ahead do not move the clock (drand rounds stay the wall clock's).
+    pub keep_clock: bool,
 }
 
 impl Spec {
@@ -109,6 +112,7 @@ impl Default for Config {
             genesis: Genesis::default(),
             spec: Spec::default(),
             state_dir: None,
+            keep_clock: false,
         }
     }
 }

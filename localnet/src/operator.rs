@@ -25,6 +25,8 @@ pub(crate) enum OperatorError {
         "the sudo key is not a development key (such as //Alice), so the node cannot sign with it"
     )]
     NoKey,
+    #[error("there is nothing to set")]
+    Nothing,
     #[error("the extrinsic was refused")]
     Submit(#[from] SubmitError),
     #[error(transparent)]
@@ -47,6 +49,36 @@ pub(crate) fn impersonate(node: &Node, who: &AccountId) -> Result<H256, Operator
     let key = [IMPERSONATION_PREFIX, AsRef::<[u8]>::as_ref(who)].concat();
     let call = frame_system::Call::set_storage { items: vec![(key, vec![1])] };
     act(node, RuntimeCall::System(call))
+}
+
+/// Ends what [`impersonate`] began.
+pub(crate) fn stop_impersonating(node: &Node, who: &AccountId) -> Result<H256, OperatorError> {
+    let key = [IMPERSONATION_PREFIX, AsRef::<[u8]>::as_ref(who)].concat();
+    set_storage(node, vec![(key, None)])
+}
+
+/// Writes raw storage; `None` removes a key.
+pub(crate) fn set_storage(
+    node: &Node,
+    pairs: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+) -> Result<H256, OperatorError> {
+    let (mut items, mut keys) = (Vec::new(), Vec::new());
+    for (key, value) in pairs {
+        match value {
+            Some(value) => items.push((key, value)),
+            None => keys.push(key),
+        }
+    }
+    let calls = [
+        (!items.is_empty()).then_some(frame_system::Call::set_storage { items }),
+        (!keys.is_empty()).then_some(frame_system::Call::kill_storage { keys }),
+    ];
+    let mut calls: Vec<_> = calls.into_iter().flatten().map(RuntimeCall::System).collect();
+    match calls.len() {
+        0 => Err(OperatorError::Nothing),
+        1 => act(node, calls.remove(0)),
+        _ => act(node, RuntimeCall::Utility(pallet_utility::Call::batch_all { calls })),
+    }
 }
 
 /// Dispatches `call` as root in a block of its own; the block's hash.

@@ -8,20 +8,24 @@ use crate::{
     clock::Clock,
     disk::{Disk, DiskError, Record},
     genesis::{GenesisError, dev_pair},
-    node::{Node, Parts, Sealing},
-    rpc,
+    node::{Node, Parts},
+    rpc::{self, FaultyLayer},
 };
-use jsonrpsee::server::Server;
+use jsonrpsee::{RpcModule, core::middleware::RpcServiceBuilder, server::Server};
 use sp_core::H256;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::Path,
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::oneshot;
+use tower::layer::util::{Identity, Stack};
+
+/// The server, its calls put before the faults.
+type FaultyServer = Server<Identity, Stack<FaultyLayer, Identity>>;
 
 /// Threads that serve connections: requests are short, and the author has a thread of its own.
 const RPC_THREADS: usize = 2;
@@ -132,10 +136,7 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
         node.seal()?;
     }
     let server = RpcServer::start(listener, Arc::clone(&node))?;
-    let author = match config.sealing {
-        Sealing::Interval(interval) => Some(Author::start(Arc::clone(&node), interval)?),
-        Sealing::Instant => None,
-    };
+    let author = Some(Author::start(Arc::clone(&node))?);
     Ok(Localnet { node, address, author, server: Some(server) })
 }
 
@@ -161,6 +162,9 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
         sudo: dev_pair(&config.genesis.sudo),
         sealing: config.sealing,
         finality_lag: config.finality_lag,
+        genesis: storage,
+        history: config.history,
+        keep_clock: config.keep_clock,
     })
 }
 
@@ -255,7 +259,7 @@ impl Localnet {
 
     /// Makes `count` blocks at once, each one block time after its parent; the youngest block.
     pub fn mine(&self, count: u32) -> Result<BlockId, Error> {
-        Ok(self.node.mine(count)?.as_ref().into())
+        Ok(self.node.mine(count, false)?.as_ref().into())
     }
 
     /// Runs block `hash` again from its parent's state, as a syncing node would.
@@ -279,36 +283,26 @@ impl Drop for Localnet {
     }
 }
 
-/// The thread that makes a block each interval.
+/// The thread that makes a block whenever one is due.
 struct Author {
-    stop: Option<mpsc::Sender<()>>,
+    node: Arc<Node>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Author {
-    fn start(node: Arc<Node>, interval: Duration) -> Result<Self, Error> {
-        let (stop, stopped) = mpsc::channel();
-        let work = move || make_blocks(&node, interval, &stopped);
+    fn start(node: Arc<Node>) -> Result<Self, Error> {
+        let work = {
+            let node = Arc::clone(&node);
+            move || make_blocks(&node)
+        };
         let thread = thread::Builder::new().name("author".into()).spawn(work);
-        Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+        Ok(Self { node, thread: Some(thread.map_err(Error::Thread)?) })
     }
 }
 
-/// Keeps to multiples of `interval` from the start, so that a slow block does not delay those after it; slots
-/// that are missed altogether are skipped.
-fn make_blocks(node: &Node, interval: Duration, stopped: &mpsc::Receiver<()>) {
-    let interval = interval.max(Duration::from_millis(1));
+fn make_blocks(node: &Node) {
     let mut slot = Instant::now();
-    loop {
-        slot += interval;
-        let now = Instant::now();
-        if slot < now {
-            slot = now;
-        }
-        match stopped.recv_timeout(slot.saturating_duration_since(now)) {
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        }
+    while node.rhythm.wait(&mut slot) {
         if let Err(error) = node.seal() {
             tracing::error!(%error, "no block this time");
         }
@@ -317,7 +311,7 @@ fn make_blocks(node: &Node, interval: Duration, stopped: &mpsc::Receiver<()>) {
 
 impl Drop for Author {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.node.rhythm.stop();
         join(self.thread.take());
     }
 }
@@ -330,31 +324,60 @@ struct RpcServer {
 
 impl RpcServer {
     fn start(listener: TcpListener, node: Arc<Node>) -> Result<Self, Error> {
-        let module = rpc::module(node).map_err(|error| Error::Rpc(error.to_string()))?;
+        let module =
+            rpc::module(Arc::clone(&node)).map_err(|error| Error::Rpc(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RPC_THREADS)
             .thread_name("rpc")
             .enable_all()
             .build()
             .map_err(Error::Thread)?;
-        let server = {
+        let faulty = FaultyLayer(Arc::clone(&node));
+        let open = move || {
+            let faults = RpcServiceBuilder::new().layer(faulty.clone());
+            Server::builder()
+                .set_config(rpc::server_config())
+                .set_rpc_middleware(faults)
+                .build_from_tcp(listener.try_clone()?)
+        };
+        let first = {
             let _context = runtime.enter();
-            Server::builder().set_config(rpc::server_config()).build_from_tcp(listener)
+            open().map_err(|error| Error::Rpc(error.to_string()))?
         };
-        let server = server.map_err(|error| Error::Rpc(error.to_string()))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let work = move || {
-            runtime.block_on(async move {
-                let handle = server.start(module);
-                // An error is the sender's drop: a stop as well.
-                let (Ok(()) | Err(_)) = stopped.await;
-                if handle.stop().is_ok() {
-                    handle.stopped().await;
-                }
-            });
-        };
+        let served = Arc::clone(&node);
+        let work = move || runtime.block_on(serve(&served, first, open, module, stopped));
         let thread = thread::Builder::new().name("rpc-main".into()).spawn(work);
         Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+    }
+}
+
+/// Serves until it is stopped; all connections are closed and new ones taken whenever a fault asks for it.
+async fn serve(
+    node: &Node,
+    first: FaultyServer,
+    open: impl Fn() -> io::Result<FaultyServer>,
+    module: RpcModule<Arc<Node>>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut next = Some(first);
+    while let Some(server) = next.take() {
+        let handle = server.start(module.clone());
+        let ends = tokio::select! {
+            // An error is the sender's drop: a stop as well.
+            _ = &mut stopped => true,
+            () = node.faults.dropped() => false,
+        };
+        if handle.stop().is_ok() {
+            handle.stopped().await;
+        }
+        if ends {
+            return;
+        }
+        match open() {
+            Ok(server) => next = Some(server),
+            Err(error) => tracing::error!(%error, "the socket cannot be opened again"),
+        }
     }
 }
 

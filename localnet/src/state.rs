@@ -203,6 +203,11 @@ impl NodeStore {
         }
     }
 
+    /// Takes `other`'s nodes in the place of its own.
+    pub(crate) fn replace(&self, other: &Self) {
+        *self.nodes.write() = std::mem::take(&mut *other.nodes.write());
+    }
+
     /// The nodes of the youngest state alone.
     pub(crate) fn youngest_state(&self) -> Vec<(NodeKey, Vec<u8>)> {
         let nodes = self.nodes.read();

@@ -43,7 +43,9 @@ use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
 use codec::Compact;
 use scoring::fixed::U64F64;
-pub use settings::{FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion};
+pub use settings::{
+    FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion, StoredSpecVersion,
+};
 pub use signature::Signature;
 use std::collections::BTreeMap;
 
