@@ -3,7 +3,9 @@
 
 use crate::state::Backend;
 use codec::Decode;
-use node_subtensor_runtime::{self as runtime, Executive, Header, UncheckedExtrinsic};
+use node_subtensor_runtime::{
+    self as runtime, Executive, Header, UncheckedExtrinsic, shown::Upgrades,
+};
 use sp_core::H256;
 use sp_externalities::{Extensions, set_and_run_with_externalities};
 use sp_runtime::{
@@ -62,8 +64,11 @@ pub(crate) fn call(
     method: &str,
     arguments: &[u8],
 ) -> Result<Vec<u8>, CallError> {
-    read(backend, || runtime::api::dispatch(method, arguments))?
-        .ok_or_else(|| CallError::NoSuchMethod(method.to_owned()))
+    let answer = || {
+        let is_hidden = Upgrades::applied().hide_method(method);
+        if is_hidden { None } else { runtime::api::dispatch(method, arguments) }
+    };
+    read(backend, answer)?.ok_or_else(|| CallError::NoSuchMethod(method.to_owned()))
 }
 
 /// A runtime API call whose answer's type is known.

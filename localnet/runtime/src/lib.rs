@@ -25,8 +25,10 @@ pub mod extensions;
 pub mod fees;
 pub mod info;
 pub mod limit_orders;
+pub mod proxies;
 pub mod settings;
 pub mod shield;
+pub mod shown;
 mod signature;
 pub mod subtensor;
 pub mod swap;
@@ -89,7 +91,7 @@ pub type TxExtension = (
         extensions::SubtensorTransactionExtension,
         extensions::DrandPriority,
     ),
-    frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
+    extensions::CheckMetadataHash,
 );
 /// A transaction.
 pub type UncheckedExtrinsic =
@@ -115,6 +117,8 @@ construct_runtime!(
         SubtensorModule: subtensor::pallet = 7,
         Utility: pallet_utility = 11,
         Sudo: pallet_sudo = 12,
+        Multisig: pallet_multisig = 13,
+        Proxy: pallet_proxy = 16,
         Commitments: commitments::pallet = 18,
         AdminUtils: admin::pallet = 19,
         Drand: drand::pallet = 26,
@@ -167,11 +171,21 @@ parameter_types! {
     pub const NoDeposit: TaoBalance = TaoBalance(0);
 }
 
-/// A batch may not directly hold another.
-pub struct NoNestedBatches;
+/// A batch may not directly hold another, and a call that an upgrade moved is not where it was.
+pub struct CallFilter;
 
-impl Contains<RuntimeCall> for NoNestedBatches {
+impl Contains<RuntimeCall> for CallFilter {
     fn contains(call: &RuntimeCall) -> bool {
+        use shown::{Upgrade, Upgrades};
+        if let RuntimeCall::SubtensorModule(subtensor::Call::set_mechanism_weights { .. }) = call {
+            return !Upgrades::applied().has(Upgrade::MoveCall);
+        }
+        if let RuntimeCall::SubtensorModule(subtensor::Call::set_mechanism_weights_moved {
+            ..
+        }) = call
+        {
+            return Upgrades::applied().has(Upgrade::MoveCall);
+        }
         use pallet_utility::Call as Utility;
         let (RuntimeCall::Utility(Utility::batch { calls })
         | RuntimeCall::Utility(Utility::batch_all { calls })
@@ -197,10 +211,11 @@ impl frame_system::Config for Runtime {
     type Nonce = Nonce;
     type AccountId = AccountId;
     type AccountData = pallet_balances::AccountData<Balance>;
+    type RuntimeEvent = shown::Event;
     type Version = RuntimeVersionOf;
     type BlockWeights = BlockWeights;
     type BlockLength = BlockLength;
-    type BaseCallFilter = NoNestedBatches;
+    type BaseCallFilter = CallFilter;
     type SS58Prefix = ConstU16<42>;
     type MaxConsumers = ConstU32<16>;
     type ExtensionsWeightInfo = fees::FreeExtensions;
@@ -220,6 +235,7 @@ impl aura::pallet::Config for Runtime {
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
 impl pallet_balances::Config for Runtime {
     type AccountStore = System;
+    type RuntimeEvent = shown::Event;
     type Balance = Balance;
     type ExistentialDeposit = ConstU64<500>;
     type DustRemoval = fees::DustLeavesIssuance;
@@ -230,6 +246,7 @@ impl pallet_balances::Config for Runtime {
 
 #[derive_impl(pallet_transaction_payment::config_preludes::TestDefaultConfig)]
 impl pallet_transaction_payment::Config for Runtime {
+    type RuntimeEvent = shown::Event;
     type OnChargeTransaction = fees::ChargeFee;
     type OperationalFeeMultiplier = ConstU8<5>;
     type WeightInfo = fees::FreeExtensions;
@@ -239,16 +256,43 @@ impl pallet_transaction_payment::Config for Runtime {
 }
 
 impl pallet_utility::Config for Runtime {
-    type RuntimeEvent = RuntimeEvent;
+    type RuntimeEvent = shown::Event;
     type RuntimeCall = RuntimeCall;
     type PalletsOrigin = OriginCaller;
     type WeightInfo = ();
 }
 
 impl pallet_sudo::Config for Runtime {
-    type RuntimeEvent = RuntimeEvent;
+    type RuntimeEvent = shown::Event;
     type RuntimeCall = RuntimeCall;
     type WeightInfo = ();
+}
+
+impl pallet_multisig::Config for Runtime {
+    type RuntimeEvent = shown::Event;
+    type RuntimeCall = RuntimeCall;
+    type Currency = Balances;
+    type DepositBase = ConstU64<132_000_000>;
+    type DepositFactor = ConstU64<32_000_000>;
+    type MaxSignatories = ConstU32<100>;
+    type WeightInfo = ();
+    type BlockNumberProvider = System;
+}
+
+impl pallet_proxy::Config for Runtime {
+    type RuntimeEvent = shown::Event;
+    type RuntimeCall = RuntimeCall;
+    type Currency = Balances;
+    type ProxyType = proxies::ProxyType;
+    type ProxyDepositBase = ConstU64<60_000_000>;
+    type ProxyDepositFactor = ConstU64<33_000_000>;
+    type MaxProxies = ConstU32<20>;
+    type WeightInfo = ();
+    type MaxPending = ConstU32<75>;
+    type CallHasher = BlakeTwo256;
+    type AnnouncementDepositBase = ConstU64<36_000_000>;
+    type AnnouncementDepositFactor = ConstU64<68_000_000>;
+    type BlockNumberProvider = System;
 }
 
 impl commitments::pallet::Config for Runtime {
@@ -317,10 +361,10 @@ sp_api::impl_runtime_apis! {
 
     impl sp_api::Metadata<Block> for Runtime {
         fn metadata() -> OpaqueMetadata {
-            OpaqueMetadata::new(Runtime::metadata().into())
+            shown::metadata()
         }
         fn metadata_at_version(version: u32) -> Option<OpaqueMetadata> {
-            Runtime::metadata_at_version(version)
+            shown::metadata_at_version(version)
         }
         fn metadata_versions() -> Vec<u32> {
             Runtime::metadata_versions()

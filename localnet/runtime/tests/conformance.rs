@@ -20,7 +20,7 @@ fn recorded() -> Vec<u8> {
 
 fn ours() -> Vec<u8> {
     let bytes = sp_io::TestExternalities::default()
-        .execute_with(|| node_subtensor_runtime::Runtime::metadata_at_version(15));
+        .execute_with(|| node_subtensor_runtime::shown::metadata_at_version(15));
     let opaque: Vec<u8> = bytes.unwrap().to_vec();
     opaque
 }

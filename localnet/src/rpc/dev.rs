@@ -6,6 +6,7 @@ use crate::{
     operator,
 };
 use codec::Encode;
+use node_subtensor_runtime::shown::Upgrade;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -42,6 +43,14 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
     })?;
     methods.blocking(&["dev_setStorage"], |node, mut args| {
         Ok(operator::set_storage(node, storage_pairs(&mut args)?)?)
+    })?;
+    methods.blocking(&["dev_upgrade"], |node, mut args| {
+        let name = args.text()?;
+        let upgrade = Upgrade::named(&name).ok_or_else(|| {
+            let known = Upgrade::ALL.map(|(name, _)| name).join(", ");
+            RpcError::params(format!("no upgrade `{name}`: there are {known}"))
+        })?;
+        Ok(operator::upgrade(node, upgrade)?)
     })?;
     methods.method(&["dev_setBlockTime"], |node, mut args| {
         let ms = args.number()?;

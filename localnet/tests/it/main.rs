@@ -6,6 +6,8 @@ mod blocks;
 mod client;
 mod development;
 mod emission;
+mod habits;
 mod hostile;
 mod persistence;
 mod subscriptions;
+mod v1;

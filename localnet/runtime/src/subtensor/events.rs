@@ -193,6 +193,18 @@ mod events {
         /// Min delegate take set.
         #[codec(index = 69)]
         MinDelegateTakeSet(PerU16),
+        /// A coldkey said by which it will be replaced.
+        #[codec(index = 70)]
+        ColdkeySwapAnnounced { who: T::AccountId, new_coldkey_hash: T::Hash },
+        /// Root withdrew an announcement and its dispute.
+        #[codec(index = 71)]
+        ColdkeySwapReset { who: T::AccountId },
+        /// A coldkey took another's place.
+        #[codec(index = 72)]
+        ColdkeySwapped { old_coldkey: T::AccountId, new_coldkey: T::AccountId },
+        /// A coldkey's announced swap was disputed.
+        #[codec(index = 73)]
+        ColdkeySwapDisputed { coldkey: T::AccountId },
         /// Hotkey, subnet, block, children.
         #[codec(index = 76)]
         SetChildrenScheduled(T::AccountId, NetUid, u64, Vec<(u64, T::AccountId)>),
@@ -309,6 +321,9 @@ mod events {
             amount: TaoBalance,
             alpha: AlphaBalance,
         },
+        /// A coldkey withdrew its announcement.
+        #[codec(index = 127)]
+        ColdkeySwapCleared { who: T::AccountId },
         /// A coldkey without TAO paid a transaction's fee in alpha.
         #[codec(index = 128)]
         TransactionFeePaidWithAlpha {
@@ -341,5 +356,8 @@ mod events {
         /// Liquid alpha consensus mode set.
         #[codec(index = 146)]
         LiquidAlphaConsensusModeSet(NetUid, ConsensusMode),
+        /// An upgrade of a development chain brought an event; hidden until then.
+        #[codec(index = 250)]
+        DevUpgraded { spec_version: u32 },
     }
 }

@@ -16,6 +16,7 @@ mod alpha_fees;
 mod block_step;
 mod calls;
 mod coinbase;
+mod coldkey_swap;
 mod commits;
 mod constants;
 mod delegates;
@@ -281,12 +282,22 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::block_step();
+            Self::show_upgrade();
             Weight::zero()
         }
     }
 }
 
 impl<T: Config> Pallet<T> {
+    /// Emits the event that an upgrade brought, if it was applied.
+    fn show_upgrade() {
+        use crate::shown::{Upgrade, Upgrades};
+        if Upgrades::applied().has(Upgrade::AddEvent) {
+            let spec_version = T::Version::get().spec_version;
+            Self::deposit_event(Event::DevUpgraded { spec_version });
+        }
+    }
+
     /// Height of the block being made.
     pub fn now() -> u64 {
         sp_runtime::traits::UniqueSaturatedInto::unique_saturated_into(
