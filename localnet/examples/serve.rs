@@ -12,8 +12,9 @@ struct Cli {
 #[tokio::main]
 async fn main() -> Result<(), localnet::Error> {
     localnet::cli::run(Cli::parse().args, async {
-        // Without a signal handler the process ends by the signal itself.
-        let _ = tokio::signal::ctrl_c().await;
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "cannot wait for Ctrl-C");
+        }
     })
     .await
 }

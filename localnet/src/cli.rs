@@ -36,6 +36,16 @@ pub struct Args {
     /// Begin with the accounts, subnets and stakes of this TOML file.
     #[arg(long, value_name = "FILE.toml")]
     pub genesis: Option<PathBuf>,
+    /// Begin as a well-known development chain: `devnet` has netuid 1 and a faucet, as the official one, so
+    /// that the first subnet that somebody registers is 2.
+    #[arg(long, value_name = "NAME", value_parser = ["devnet"], conflicts_with = "genesis")]
+    pub preset: Option<String>,
+    /// Go on from the chain that was dumped into this file.
+    #[arg(long, value_name = "FILE")]
+    pub load_state: Option<PathBuf>,
+    /// Write the whole chain into this file at the end.
+    #[arg(long, value_name = "FILE")]
+    pub dump_state: Option<PathBuf>,
     /// Keep every state; otherwise the last 512.
     #[arg(long)]
     pub archive: bool,
@@ -62,6 +72,7 @@ impl Args {
         let genesis = match (&self.genesis, spec) {
             (Some(file), _) => Genesis::read(file)?,
             (None, Spec::S425) => Genesis::recorded(),
+            (None, Spec::S461) if self.preset.is_some() => Genesis::devnet(),
             (None, Spec::S461) => Genesis::default(),
         };
         Ok(Config {
@@ -90,12 +101,18 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<(), Error
     let config = args.config()?;
     let genesis = config.genesis.clone();
     let chain = crate::spawn(config)?;
+    if let Some(file) = &args.load_state {
+        chain.load(file)?;
+    }
     let greeting = greeting(&args, &genesis, &chain);
     // Nobody reads standard output: the chain is no worse for it.
     if let Err(error) = io::stdout().write_all(greeting.as_bytes()) {
         tracing::debug!(%error, "the greeting was not read");
     }
     stop.await;
+    if let Some(file) = &args.dump_state {
+        chain.dump(file)?;
+    }
     chain.shutdown();
     Ok(())
 }

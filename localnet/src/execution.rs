@@ -7,7 +7,7 @@ use node_subtensor_runtime::{
     self as runtime, Executive, Header, UncheckedExtrinsic, shown::Upgrades,
 };
 use sp_core::H256;
-use sp_externalities::{Extensions, set_and_run_with_externalities};
+use sp_externalities::{Extensions, Externalities, set_and_run_with_externalities};
 use sp_runtime::{
     ApplyExtrinsicResult,
     traits::BlakeTwo256,
@@ -48,8 +48,15 @@ pub(crate) fn run<R>(
     code: impl FnOnce() -> R,
 ) -> Result<R, CallError> {
     let mut extensions = Extensions::default();
-    let mut ext = Ext::new(overlay, backend, Some(&mut extensions));
-    catch_unwind(AssertUnwindSafe(|| set_and_run_with_externalities(&mut ext, code)))
+    run_over(&mut Ext::new(overlay, backend, Some(&mut extensions)), code)
+}
+
+/// Runs `code` over externalities.
+pub(crate) fn run_over<R>(
+    ext: &mut dyn Externalities,
+    code: impl FnOnce() -> R,
+) -> Result<R, CallError> {
+    catch_unwind(AssertUnwindSafe(|| set_and_run_with_externalities(ext, code)))
         .map_err(|payload| CallError::Panicked(panic_text(payload.as_ref())))
 }
 
@@ -97,15 +104,20 @@ pub(crate) fn dry_run(
     extrinsic: UncheckedExtrinsic,
 ) -> Result<ApplyExtrinsicResult, CallError> {
     read(state, || {
-        Executive::initialize_block(&Header {
-            parent_hash: parent.hash(),
-            number: parent.number.saturating_add(1),
-            state_root: H256::zero(),
-            extrinsics_root: H256::zero(),
-            digest: sp_runtime::Digest::default(),
-        });
+        Executive::initialize_block(&draft_of(parent));
         Executive::apply_extrinsic(extrinsic)
     })
+}
+
+/// The header with which a block after `parent` begins.
+pub(crate) fn draft_of(parent: &Header) -> Header {
+    Header {
+        parent_hash: parent.hash(),
+        number: parent.number.saturating_add(1),
+        state_root: H256::zero(),
+        extrinsics_root: H256::zero(),
+        digest: sp_runtime::Digest::default(),
+    }
 }
 
 /// Re-executes a stored block over its parent's state, as a syncing node would. `Ok` means that the

@@ -36,6 +36,7 @@ mod rpc;
 mod service;
 mod shield;
 mod state;
+mod trace;
 
 pub use author::AuthorError;
 pub use chain::History;

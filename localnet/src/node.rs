@@ -12,7 +12,7 @@ use crate::{
     execution::{self, CallError},
     pool::{Pool, PoolRefusal, Queued, Status, Watcher, tell},
     rhythm::Rhythm,
-    rpc::{Broadcasts, Faults, Follows},
+    rpc::{Broadcasts, Faults, Follows, Tasks},
     shield::Shield,
     state::Backend,
 };
@@ -133,6 +133,7 @@ pub(crate) struct Node {
     pub(crate) faults: Faults,
     pub(crate) follows: Follows,
     pub(crate) broadcasts: Arc<Broadcasts>,
+    pub(crate) tasks: Tasks,
     /// The state of block 0, to begin again.
     genesis: sp_core::storage::Storage,
     history: History,
@@ -170,6 +171,7 @@ impl Node {
             faults: Faults::default(),
             follows: Follows::default(),
             broadcasts: Arc::default(),
+            tasks: Tasks::default(),
             genesis: parts.genesis,
             history: parts.history,
             keep_clock: parts.keep_clock,
@@ -408,6 +410,13 @@ impl Node {
     pub(crate) fn spec_at(&self, at: &H256) -> Option<u32> {
         let value = self.chain.storage(at, &StoredSpecVersion::key()).ok()??;
         codec::Decode::decode(&mut &value[..]).ok()
+    }
+
+    /// What an extrinsic would do in the block after the best.
+    pub(crate) fn trace(&self, extrinsic: &[u8]) -> Result<serde_json::Value, SubmitError> {
+        let extrinsic = author::decode(extrinsic).map_err(SubmitError::Undecodable)?;
+        let (best, state) = self.chain.best_state();
+        Ok(crate::trace::trace(&state, &best.header, extrinsic)?)
     }
 
     /// What applying an extrinsic in the block after `at` would return.

@@ -66,11 +66,11 @@ pub(crate) fn stop_impersonating(node: &Node, who: &AccountId) -> Result<H256, O
     set_storage(node, vec![(key, None)])
 }
 
-/// Writes raw storage; `None` removes a key.
-pub(crate) fn set_storage(
-    node: &Node,
-    pairs: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-) -> Result<H256, OperatorError> {
+/// A raw key and its value; `None` removes the key.
+pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
+
+/// Writes raw storage.
+pub(crate) fn set_storage(node: &Node, pairs: Vec<Written>) -> Result<H256, OperatorError> {
     let (mut items, mut keys) = (Vec::new(), Vec::new());
     for (key, value) in pairs {
         match value {

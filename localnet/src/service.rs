@@ -14,9 +14,9 @@ use crate::{
 use jsonrpsee::{RpcModule, core::middleware::RpcServiceBuilder, server::Server};
 use sp_core::H256;
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Instant,
@@ -64,6 +64,18 @@ pub enum Error {
     /// No block could be made.
     #[error(transparent)]
     Author(#[from] AuthorError),
+    /// A chain could not be written down in one piece, or read back.
+    #[error("{0}")]
+    Dump(String),
+    /// A file cannot be used.
+    #[error("{path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Re-execution of a block failed.
     #[error("block {hash:?} does not re-execute: {reason}")]
     Verify {
@@ -135,7 +147,7 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
     if node.chain.best().header.number == 0 {
         node.seal()?;
     }
-    let server = RpcServer::start(listener, Arc::clone(&node))?;
+    let server = RpcServer::start(listener, &node)?;
     let author = Some(Author::start(Arc::clone(&node))?);
     Ok(Localnet { node, address, author, server: Some(server) })
 }
@@ -262,6 +274,20 @@ impl Localnet {
         Ok(self.node.mine(count, false)?.as_ref().into())
     }
 
+    /// Writes the whole chain into a file.
+    pub fn dump(&self, path: &Path) -> Result<(), Error> {
+        let bytes = self.node.dump().map_err(|error| Error::Dump(error.to_string()))?;
+        fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+    }
+
+    /// Becomes the chain that a file holds; its head.
+    pub fn load(&self, path: &Path) -> Result<BlockId, Error> {
+        let bytes = fs::read(path);
+        let bytes = bytes.map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let head = self.node.load(&bytes).map_err(|error| Error::Dump(error.to_string()))?;
+        Ok(head.as_ref().into())
+    }
+
     /// Runs block `hash` again from its parent's state, as a syncing node would.
     pub fn verify(&self, hash: H256) -> Result<(), Error> {
         self.node
@@ -323,16 +349,16 @@ struct RpcServer {
 }
 
 impl RpcServer {
-    fn start(listener: TcpListener, node: Arc<Node>) -> Result<Self, Error> {
+    fn start(listener: TcpListener, node: &Arc<Node>) -> Result<Self, Error> {
         let module =
-            rpc::module(Arc::clone(&node)).map_err(|error| Error::Rpc(error.to_string()))?;
+            rpc::module(Arc::clone(node)).map_err(|error| Error::Rpc(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RPC_THREADS)
             .thread_name("rpc")
             .enable_all()
             .build()
             .map_err(Error::Thread)?;
-        let faulty = FaultyLayer(Arc::clone(&node));
+        let faulty = FaultyLayer(Arc::clone(node));
         let open = move || {
             let faults = RpcServiceBuilder::new().layer(faulty.clone());
             Server::builder()
@@ -345,7 +371,7 @@ impl RpcServer {
             open().map_err(|error| Error::Rpc(error.to_string()))?
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = Arc::clone(&node);
+        let served = Arc::clone(node);
         let work = move || runtime.block_on(serve(&served, first, open, module, stopped));
         let thread = thread::Builder::new().name("rpc-main".into()).spawn(work);
         Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })

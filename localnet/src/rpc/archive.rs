@@ -55,14 +55,16 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
         "archive_v1_storage",
         "archive_v1_storageEvent",
         "archive_v1_stopStorage",
-        |params, pending, node, _| async move { storage(&params, pending, Arc::clone(&node)).await },
+        |params, pending, node, _| async move {
+            storage(&params, pending, Arc::clone(&node)).await;
+        },
     )?;
     methods.0.register_subscription(
         "archive_v1_storageDiff",
         "archive_v1_storageDiffEvent",
         "archive_v1_storageDiff_stopStorageDiff",
         |params, pending, node, _| async move {
-            storage_diff(&params, pending, Arc::clone(&node)).await
+            storage_diff(&params, pending, Arc::clone(&node)).await;
         },
     )?;
     Ok(())

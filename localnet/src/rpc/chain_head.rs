@@ -109,9 +109,9 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
         let Some(follow) = node.follows.get(&id) else { return Ok(()) };
         hashes.iter().try_for_each(|hash| follow.ensure_pinned(hash))?;
         let mut pinned = follow.pinned.lock();
-        hashes.iter().for_each(|hash| {
+        for hash in &hashes {
             pinned.remove(hash);
-        });
+        }
         Ok(())
     })?;
     methods.method(&["chainHead_v1_stopOperation"], |node, mut args| {
@@ -182,7 +182,8 @@ fn start(
     }
     let (payload, replied) = ResponsePayload::success(answer).notify_on_completion();
     let running = Operation { follow, id: operation, _permit: permit };
-    tokio::spawn(async move {
+    let owner = Arc::clone(&node);
+    owner.tasks.spawn(async move {
         if replied.await.is_err() {
             return;
         }

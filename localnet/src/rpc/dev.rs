@@ -44,6 +44,7 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
     methods.blocking(&["dev_setStorage"], |node, mut args| {
         Ok(operator::set_storage(node, storage_pairs(&mut args)?)?)
     })?;
+    methods.blocking(&["dev_trace"], |node, mut args| Ok(node.trace(&args.bytes()?)?))?;
     methods.blocking(&["dev_upgrade"], |node, mut args| {
         let name = args.text()?;
         let upgrade = Upgrade::named(&name).ok_or_else(|| {
@@ -145,7 +146,7 @@ fn reorg(args: &mut Args) -> Result<(u32, bool), RpcError> {
 }
 
 /// `[[key, value], ...]`, a value of `null` removing the key.
-fn storage_pairs(args: &mut Args) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, RpcError> {
+fn storage_pairs(args: &mut Args) -> Result<Vec<operator::Written>, RpcError> {
     let pairs = args.next().unwrap_or_default();
     let wrong = |why: String| RpcError::params(format!("[[key, value or null], ...]: {why}"));
     let pairs: Vec<(String, Option<String>)> =

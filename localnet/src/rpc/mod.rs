@@ -26,9 +26,11 @@ use jsonrpsee::{
     server::{RandomStringIdProvider, ServerConfig},
     types::ErrorObjectOwned,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::task::{AbortHandle, JoinSet};
 pub(crate) use transactions::Broadcasts;
 
 /// As a Substrate node's default.
@@ -131,6 +133,18 @@ async fn send(node: &Node, sink: &SubscriptionSink, item: &impl Serialize) -> bo
 /// Accepts a subscription; `None` when the subscriber is gone already.
 async fn accept(pending: PendingSubscriptionSink) -> Option<SubscriptionSink> {
     pending.accept().await.ok()
+}
+
+/// What runs beside the connections. It ends with the server's runtime.
+#[derive(Default)]
+pub(crate) struct Tasks(Mutex<JoinSet<()>>);
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let mut tasks = self.0.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task)
+    }
 }
 
 /// `0x`-prefixed hexadecimal.

@@ -23,6 +23,9 @@ enum Kind {
     DescendantsHashes,
 }
 
+/// Keys as they are found.
+type Keys<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, String>> + 'a>;
+
 /// One thing asked for.
 pub(super) struct Item {
     key: Vec<u8>,
@@ -80,10 +83,7 @@ impl Item {
     }
 
     /// The keys that the item is about.
-    fn keys<'a>(
-        &'a self,
-        state: &'a Backend,
-    ) -> Result<Box<dyn Iterator<Item = Result<Vec<u8>, String>> + 'a>, String> {
+    fn keys<'a>(&'a self, state: &'a Backend) -> Result<Keys<'a>, String> {
         if !matches!(self.kind, Kind::DescendantsValues | Kind::DescendantsHashes) {
             return Ok(Box::new(std::iter::once(Ok(self.key.clone()))));
         }

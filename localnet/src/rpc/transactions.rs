@@ -65,8 +65,8 @@ fn broadcast(node: Arc<Node>, bytes: Vec<u8>) -> Option<String> {
         return None;
     }
     let id = broadcasts.next.fetch_add(1, Ordering::Relaxed).to_string();
-    let task = tokio::spawn(send_until_taken(node, bytes));
-    running.insert(id.clone(), task.abort_handle());
+    let owner = Arc::clone(&node);
+    running.insert(id.clone(), owner.tasks.spawn(send_until_taken(node, bytes)));
     Some(id)
 }
 

@@ -160,14 +160,12 @@ async fn dropped_connections_close_and_new_ones_open() {
     let other = WsClientBuilder::default().build(client.chain.url()).await.unwrap();
     client.ask("dev_fault", [json!({ "drop": true })]).await;
     other.on_disconnect().await;
-    let again = WsClientBuilder::default().build(client.chain.url()).await;
-    let again = match again {
-        Ok(again) => again,
-        // The socket is opened again a moment after the connections are closed.
-        Err(_) => {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            WsClientBuilder::default().build(client.chain.url()).await.unwrap()
+    // The socket is opened again a moment after the connections are closed.
+    let again = loop {
+        if let Ok(again) = WsClientBuilder::default().build(client.chain.url()).await {
+            break again;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let name: String =
         jsonrpsee::core::client::ClientT::request(&again, "system_chain", jsonrpsee::rpc_params![])

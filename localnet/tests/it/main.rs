@@ -8,6 +8,7 @@ mod development;
 mod emission;
 mod habits;
 mod hostile;
+mod money;
 mod persistence;
 mod subscriptions;
 mod v1;

@@ -175,6 +175,19 @@ mod calls {
             Self::do_register_network(coldkey, hotkey, None)
         }
 
+        /// Gives 1,000 TAO for a proof of work, where the chain was started with a faucet.
+        #[pallet::call_index(60)]
+        #[pallet::weight(FREE)]
+        pub fn faucet(
+            origin: OriginFor<T>,
+            block_number: u64,
+            nonce: u64,
+            work: Vec<u8>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_faucet(coldkey, block_number, nonce, &work)
+        }
+
         /// Ends a subnet; root only, whatever the argument says.
         #[pallet::call_index(61)]
         #[pallet::weight(priced(1_684_500))]

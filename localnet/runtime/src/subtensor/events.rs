@@ -150,6 +150,9 @@ mod events {
         /// Adjustment alpha set.
         #[codec(index = 56)]
         AdjustmentAlphaSet(NetUid, u64),
+        /// Account, rao.
+        #[codec(index = 57)]
+        Faucet(T::AccountId, u64),
         /// Subnet owner cut set.
         #[codec(index = 58)]
         SubnetOwnerCutSet(u16),

@@ -25,6 +25,7 @@ mod distribution;
 mod epoch;
 mod errors;
 mod events;
+mod faucet;
 mod genesis;
 mod identity;
 mod keys;
@@ -49,6 +50,7 @@ mod views;
 mod weights;
 
 pub use alpha_fees::{FeePosition, PaidInAlpha};
+pub use faucet::FAUCET_KEY;
 pub use genesis::{GenesisNeuron, GenesisSubnet};
 pub(crate) use limits::{Limited, OWNER_HOTKEY_LIMIT};
 pub use pallet::*;
