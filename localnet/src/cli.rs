@@ -1,6 +1,9 @@
 //! `ganglion localnet`.
 
-use crate::{Config, DEV_ACCOUNTS, Error, Genesis, History, Localnet, Sealing, Spec, TAO, genesis};
+use crate::{
+    Config, DEV_ACCOUNTS, Error, Fork, Genesis, History, Localnet, Sealing, Spec, TAO, fork,
+    genesis,
+};
 use sp_core::crypto::Ss58Codec as _;
 use std::{
     io::{self, Write as _},
@@ -46,6 +49,15 @@ pub struct Args {
     /// Write the whole chain into this file at the end.
     #[arg(long, value_name = "FILE")]
     pub dump_state: Option<PathBuf>,
+    /// Go on from another subtensor's block: its state is fetched as it is read.
+    #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["state", "genesis", "preset", "load_state", "dump_state"])]
+    pub fork: Option<String>,
+    /// The block at which the fork begins, by height or hash; the finalized head otherwise.
+    #[arg(long, value_name = "BLOCK", requires = "fork")]
+    pub at: Option<String>,
+    /// Keep fetched state in this directory; otherwise below the user's cache directory.
+    #[arg(long, value_name = "DIR", requires = "fork")]
+    pub fork_cache: Option<PathBuf>,
     /// Keep every state; otherwise the last 512.
     #[arg(long)]
     pub archive: bool,
@@ -89,6 +101,11 @@ impl Args {
             spec,
             state_dir: self.state.clone(),
             keep_clock: self.keep_clock,
+            fork: self.fork.as_ref().map(|endpoint| Fork {
+                endpoint: endpoint.clone(),
+                at: self.at.clone(),
+                cache: self.fork_cache.clone().or_else(fork::default_cache),
+            }),
         })
     }
 }
@@ -131,11 +148,13 @@ fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
     } else {
         format!("a block every {} ms", args.block_ms)
     };
+    let fork = args.fork.as_ref().map(|fork| format!("Fork of  {}\n", fork::without_path(fork)));
     let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
     format!(
-        "\nAccounts\n{}\nSpec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\
+        "\nAccounts\n{}\n{}Spec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\
          Genesis  {:?}\nHead     {}\n\nListening on {}\n",
         accounts.concat(),
+        fork.unwrap_or_default(),
         args.spec,
         args.finality_lag,
         chain.genesis_hash(),

@@ -27,6 +27,7 @@ pub mod cli;
 mod clock;
 mod disk;
 mod execution;
+mod fork;
 mod genesis;
 mod node;
 mod operator;
@@ -41,6 +42,7 @@ mod trace;
 pub use author::AuthorError;
 pub use chain::History;
 pub use disk::DiskError;
+pub use fork::{Fork, ForkError};
 pub use genesis::{DEV_ACCOUNTS, Genesis, GenesisError, GenesisNeuron, GenesisSubnet, TAO};
 pub use node::Sealing;
 pub use pool::PoolRefusal;
@@ -79,6 +81,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Blocks that are mined ahead do not move the clock (drand rounds stay the wall clock's).
     pub keep_clock: bool,
+    /// The chain that this one is a fork of; then the genesis names the sudo key and the beacon only.
+    pub fork: Option<Fork>,
 }
 
 impl Spec {
@@ -114,6 +118,7 @@ impl Default for Config {
             spec: Spec::default(),
             state_dir: None,
             keep_clock: false,
+            fork: None,
         }
     }
 }

@@ -91,6 +91,8 @@ pub(crate) enum ReplaceError {
     Disk(#[from] DiskError),
     #[error("the chain is too long for one dump")]
     TooLong(#[source] std::io::Error),
+    #[error("this chain is a fork, whose state is another chain's")]
+    Forked,
     #[error("{depth} blocks cannot be undone: {reason}")]
     TooDeep { depth: u32, reason: &'static str },
     #[error(transparent)]
@@ -134,8 +136,8 @@ pub(crate) struct Node {
     pub(crate) follows: Follows,
     pub(crate) broadcasts: Arc<Broadcasts>,
     pub(crate) tasks: Tasks,
-    /// The state of block 0, to begin again.
-    genesis: sp_core::storage::Storage,
+    /// The state of block 0, to begin again. A fork has another chain's.
+    genesis: Option<sp_core::storage::Storage>,
     history: History,
     keep_clock: bool,
     /// The sudo key, when it is a development key.
@@ -155,7 +157,7 @@ pub(crate) struct Parts {
     pub sudo: Option<sr25519::Pair>,
     pub sealing: Sealing,
     pub finality_lag: u32,
-    pub genesis: sp_core::storage::Storage,
+    pub genesis: Option<sp_core::storage::Storage>,
     pub history: History,
     /// Blocks that are mined ahead take no time.
     pub keep_clock: bool,
@@ -358,20 +360,27 @@ impl Node {
 
     /// Begins again from the genesis; the first block.
     pub(crate) fn reset(&self) -> Result<Arc<Block>, ReplaceError> {
+        let genesis = self.genesis.as_ref().ok_or(ReplaceError::Forked)?;
         let mut desk = self.desk.lock();
         let clock = desk.clock.restarted();
-        self.become_chain(&mut desk, Chain::new(&self.genesis, self.history), clock)?;
+        self.become_chain(&mut desk, Chain::new(genesis, self.history), clock)?;
         Ok(self.seal_at(&mut desk, self.rhythm.sealing().pace(), Zeal::EveryRound)?)
     }
 
     /// The whole chain, to be loaded again.
     pub(crate) fn dump(&self) -> Result<Vec<u8>, ReplaceError> {
+        if self.genesis.is_none() {
+            return Err(ReplaceError::Forked);
+        }
         let desk = self.desk.lock();
         disk::dump(self.chain.checkpoint(desk.clock)).map_err(ReplaceError::TooLong)
     }
 
     /// Becomes the chain that was dumped; its head.
     pub(crate) fn load(&self, dump: &[u8]) -> Result<Arc<Block>, ReplaceError> {
+        if self.genesis.is_none() {
+            return Err(ReplaceError::Forked);
+        }
         let checkpoint: Checkpoint = disk::undump(dump).ok_or(ReplaceError::NoDump)?;
         let clock = checkpoint.clock;
         let chain = Chain::resume(checkpoint, self.history).ok_or(ReplaceError::NoDump)?;

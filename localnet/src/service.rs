@@ -7,11 +7,15 @@ use crate::{
     chain::{Block, Chain, History, VerifyError},
     clock::Clock,
     disk::{Disk, DiskError, Record},
+    execution,
+    fork::{self, Fork, ForkError},
     genesis::{GenesisError, dev_pair},
     node::{Node, Parts},
     rpc::{self, FaultyLayer},
 };
+use codec::Encode as _;
 use jsonrpsee::{RpcModule, core::middleware::RpcServiceBuilder, server::Server};
+use node_subtensor_runtime::{StoredSpecVersion, Timestamp};
 use sp_core::H256;
 use std::{
     fs, io,
@@ -55,6 +59,9 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// There is no fork.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -99,6 +106,10 @@ impl Error {
                 Some("name another directory with --state, or delete this one")
             }
             Self::Disk(DiskError::InUse { .. }) => Some("stop the other chain first"),
+            Self::Fork(ForkError::State { .. }) => {
+                Some("name an archive node, or a younger block with --at")
+            }
+            Self::Fork(ForkError::NoBlock(_)) => Some("--at takes a height or a hash"),
             _ => None,
         }
     }
@@ -154,6 +165,9 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
 
 /// The node of a new chain, or of the one in the state directory.
 fn assemble(config: &Config) -> Result<Parts, Error> {
+    if let Some(fork) = &config.fork {
+        return fork_off(config, fork);
+    }
     let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
     let block_time = config.block_time();
     let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
@@ -174,7 +188,44 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
         sudo: dev_pair(&config.genesis.sudo),
         sealing: config.sealing,
         finality_lag: config.finality_lag,
-        genesis: storage,
+        genesis: Some(storage),
+        history: config.history,
+        keep_clock: config.keep_clock,
+    })
+}
+
+/// The node of a chain that goes on from another chain's block.
+fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
+    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let block_time = config.block_time();
+    let begun = fork::begin(fork)?;
+    let at = begun.block.hash;
+    if begun.spec_version > config.spec.version() {
+        let (theirs, ours) = (begun.spec_version, config.spec.version());
+        tracing::warn!(theirs, ours, "the fork follows the rules of the newest spec that is known");
+    }
+    let state = |reason| ForkError::State { block: at, reason };
+    // What a new chain would have where the other one may differ: who is root, whose pulses count, the pace.
+    let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
+    let mut set = fork::settings(&storage);
+    if let Some(spec) = begun.older_spec() {
+        set.push((StoredSpecVersion::key().to_vec(), spec.encode()));
+    }
+    let chain =
+        Chain::forked(begun, config.history, &set, &fork::endowed(&storage)).map_err(state)?;
+    let (_, backend) = chain.best_state();
+    let last_ms =
+        execution::read(&backend, Timestamp::get).map_err(|error| state(error.to_string()))?;
+    drop(backend);
+    Ok(Parts {
+        chain,
+        clock: Clock::going_on(block_time, last_ms),
+        disk: None,
+        beacon,
+        sudo: dev_pair(&config.genesis.sudo),
+        sealing: config.sealing,
+        finality_lag: config.finality_lag,
+        genesis: None,
         history: config.history,
         keep_clock: config.keep_clock,
     })
@@ -266,7 +317,7 @@ impl Localnet {
 
     /// Hash of block `number`, if there is one.
     pub fn block_hash(&self, number: u32) -> Option<H256> {
-        self.node.chain.block_at(number).map(|block| block.hash)
+        self.node.chain.hash_at(number)
     }
 
     /// Makes `count` blocks at once, each one block time after its parent; the youngest block.

@@ -46,7 +46,8 @@ use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
 use codec::Compact;
 use scoring::fixed::U64F64;
 pub use settings::{
-    FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion, StoredSpecVersion,
+    FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion, StoredSlotDuration,
+    StoredSpecVersion,
 };
 pub use signature::Signature;
 use std::collections::BTreeMap;

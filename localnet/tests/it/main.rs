@@ -6,6 +6,7 @@ mod blocks;
 mod client;
 mod development;
 mod emission;
+mod fork;
 mod habits;
 mod hostile;
 mod money;
