@@ -117,7 +117,10 @@ pub(crate) fn build(
 
 /// Decodes an extrinsic that must fill `bytes` exactly.
 pub(crate) fn decode(bytes: &[u8]) -> Result<UncheckedExtrinsic, codec::Error> {
+    /// The chain's extrinsics are a newtype around FRAME's, and its errors say so in their first line.
+    const WHERE: &str = "Could not decode `UncheckedExtrinsic.0`";
     UncheckedExtrinsic::decode_all_with_depth_limit(MAX_EXTRINSIC_DEPTH, &mut &bytes[..])
+        .map_err(|error| error.chain(WHERE))
 }
 
 /// A block in the making; its methods run inside the block's externalities.

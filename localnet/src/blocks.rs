@@ -19,8 +19,9 @@ struct Place {
     start: usize,
 }
 
-/// All blocks from the genesis on, none missing.
+/// All blocks from the first on, none missing. The first is the genesis, or where a fork begins.
 pub(crate) struct Blocks {
+    first: u32,
     pages: Vec<Vec<u8>>,
     /// One for each block but the youngest, by number.
     places: Vec<Place>,
@@ -29,9 +30,15 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    pub(crate) fn new(genesis: Arc<Block>) -> Self {
-        let by_hash = HashMap::from([(genesis.hash, genesis.header.number)]);
-        Self { pages: Vec::new(), places: Vec::new(), youngest: genesis, by_hash }
+    pub(crate) fn new(first: Arc<Block>) -> Self {
+        let by_hash = HashMap::from([(first.hash, first.header.number)]);
+        let number = first.header.number;
+        Self { first: number, pages: Vec::new(), places: Vec::new(), youngest: first, by_hash }
+    }
+
+    /// The height of the first block.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
     }
 
     pub(crate) fn youngest(&self) -> &Arc<Block> {
@@ -52,7 +59,7 @@ impl Blocks {
 
     /// The block of height `number`.
     pub(crate) fn at(&self, number: u32) -> Option<Arc<Block>> {
-        let number = usize::try_from(number).ok()?;
+        let number = usize::try_from(number.checked_sub(self.first)?).ok()?;
         if number == self.places.len() {
             return Some(Arc::clone(&self.youngest));
         }
@@ -62,15 +69,15 @@ impl Blocks {
         Some(Arc::new(written.into()))
     }
 
-    /// From the genesis to the youngest.
+    /// From the first to the youngest.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<Block>> {
-        (0..).map_while(|number| self.at(number))
+        (self.first..).map_while(|number| self.at(number))
     }
 
     /// Drops the blocks above `number`.
     pub(crate) fn cut_to(&mut self, number: u32) {
         let Some(block) = self.at(number) else { return };
-        let Ok(kept) = usize::try_from(number) else { return };
+        let Ok(kept) = usize::try_from(number.saturating_sub(self.first)) else { return };
         if let Some(Place { page, start }) = self.places.get(kept).copied() {
             self.pages.truncate(page.saturating_add(1));
             if let Some(page) = self.pages.get_mut(page) {

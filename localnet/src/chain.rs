@@ -5,10 +5,11 @@ use crate::{
     clock::Clock,
     disk::Checkpoint,
     execution::{self, CallError},
+    fork::{Begun, Setting},
     state::{Backend, Delta, NodeStore},
 };
 use codec::{Compact, Encode};
-use node_subtensor_runtime::Header;
+use node_subtensor_runtime::{Header, Runtime};
 use parking_lot::RwLock;
 use sp_core::H256;
 use sp_runtime::{StateVersion, traits::BlakeTwo256};
@@ -93,6 +94,38 @@ impl Chain {
         }
     }
 
+    /// A chain that goes on from another one's block, with some storage `set` differently, and some
+    /// `added` where there is none. With nothing to write, the block stays the other chain's, hash and all.
+    pub(crate) fn forked(
+        begun: Begun,
+        history: History,
+        set: &[Setting],
+        added: &[Setting],
+    ) -> Result<Self, String> {
+        let Begun { remote, mut block, genesis_hash, .. } = begun;
+        let nodes = Arc::new(NodeStore::forked(block.header.number, remote));
+        let state = nodes.backend(block.header.state_root);
+        let mut changed = Vec::new();
+        for (key, value) in set {
+            if state.storage(key)?.as_ref() != Some(value) {
+                changed.push((&key[..], Some(&value[..])));
+            }
+        }
+        for (key, value) in added {
+            if state.storage(key)?.is_none() {
+                changed.push((&key[..], Some(&value[..])));
+            }
+        }
+        if !changed.is_empty() {
+            let (root, changes) = state.storage_root(changed.into_iter(), STATE_VERSION);
+            nodes.patch(changes.into());
+            block.header.state_root = root;
+            block.hash = block.header.hash();
+        }
+        let blocks = RwLock::new(Blocks::new(Arc::new(block)));
+        Ok(Self { nodes, blocks, history, genesis_hash })
+    }
+
     /// A chain that goes on from a checkpoint: states before its youngest block are gone.
     pub(crate) fn resume(checkpoint: Checkpoint, history: History) -> Option<Self> {
         let mut written = checkpoint.blocks.into_iter().map(|block| Arc::new(block.into()));
@@ -129,6 +162,24 @@ impl Chain {
 
     pub(crate) fn block_at(&self, number: u32) -> Option<Arc<Block>> {
         self.blocks.read().at(number)
+    }
+
+    /// The hash of block `number`: of those before a fork, as far as the state remembers them.
+    pub(crate) fn hash_at(&self, number: u32) -> Option<H256> {
+        let (block, first) = {
+            let blocks = self.blocks.read();
+            (blocks.at(number), blocks.first())
+        };
+        match (block, number) {
+            (Some(block), _) => Some(block.hash),
+            (None, 0) => Some(self.genesis_hash),
+            (None, _) if number < first => {
+                let key = frame_system::BlockHash::<Runtime>::hashed_key_for(number);
+                let hash = self.best_state().1.storage(&key).ok()??;
+                (hash.len() == H256::len_bytes()).then(|| H256::from_slice(&hash))
+            }
+            (None, _) => None,
+        }
     }
 
     /// The state after `hash`.
@@ -170,6 +221,18 @@ impl Chain {
         let mut blocks = self.blocks.write();
         blocks.cut_to(number);
         self.nodes.undo_to(number);
+    }
+
+    /// Becomes `other`, a chain with the same genesis.
+    pub(crate) fn replace(&self, other: Self) {
+        let mut blocks = self.blocks.write();
+        self.nodes.replace(&other.nodes);
+        *blocks = other.blocks.into_inner();
+    }
+
+    /// The oldest block whose state can still be read.
+    pub(crate) fn oldest_state(&self) -> u32 {
+        self.nodes.oldest()
     }
 
     /// The value at `key` after block `at`.

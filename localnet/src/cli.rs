@@ -1,6 +1,9 @@
 //! `ganglion localnet`.
 
-use crate::{Config, DEV_ACCOUNTS, Error, Genesis, History, Localnet, Sealing, Spec, TAO, genesis};
+use crate::{
+    Config, DEV_ACCOUNTS, Error, Fork, Genesis, History, Localnet, Sealing, Spec, TAO, fork,
+    genesis,
+};
 use sp_core::crypto::Ss58Codec as _;
 use std::{
     io::{self, Write as _},
@@ -36,9 +39,34 @@ pub struct Args {
     /// Begin with the accounts, subnets and stakes of this TOML file.
     #[arg(long, value_name = "FILE.toml")]
     pub genesis: Option<PathBuf>,
+    /// Begin as a well-known development chain: `devnet` has netuid 1 and a faucet, as the official one, so
+    /// that the first subnet that somebody registers is 2.
+    #[arg(long, value_name = "NAME", value_parser = ["devnet"], conflicts_with = "genesis")]
+    pub preset: Option<String>,
+    /// Go on from the chain that was dumped into this file.
+    #[arg(long, value_name = "FILE")]
+    pub load_state: Option<PathBuf>,
+    /// Write the whole chain into this file at the end.
+    #[arg(long, value_name = "FILE")]
+    pub dump_state: Option<PathBuf>,
+    /// Go on from another subtensor's block: its state is fetched as it is read.
+    #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["state", "genesis", "preset", "load_state", "dump_state"])]
+    pub fork: Option<String>,
+    /// The block at which the fork begins, by height or hash; the finalized head otherwise.
+    #[arg(long, value_name = "BLOCK", requires = "fork")]
+    pub at: Option<String>,
+    /// Keep fetched state in this directory; otherwise below the user's cache directory.
+    #[arg(long, value_name = "DIR", requires = "fork")]
+    pub fork_cache: Option<PathBuf>,
     /// Keep every state; otherwise the last 512.
     #[arg(long)]
     pub archive: bool,
+    /// Keep the states of the last N blocks, as a pruned node; what is older is discarded.
+    #[arg(long, value_name = "N", conflicts_with = "archive", value_parser = clap::value_parser!(u32).range(1..))]
+    pub states: Option<u32>,
+    /// Blocks mined ahead do not move the clock: clients that reckon drand rounds by theirs stay right.
+    #[arg(long)]
+    pub keep_clock: bool,
 }
 
 impl Args {
@@ -56,6 +84,7 @@ impl Args {
         let genesis = match (&self.genesis, spec) {
             (Some(file), _) => Genesis::read(file)?,
             (None, Spec::S425) => Genesis::recorded(),
+            (None, Spec::S461) if self.preset.is_some() => Genesis::devnet(),
             (None, Spec::S461) => Genesis::default(),
         };
         Ok(Config {
@@ -63,10 +92,20 @@ impl Args {
             port: self.port,
             sealing,
             finality_lag: self.finality_lag,
-            history: if self.archive { History::Archive } else { History::RECENT },
+            history: match (self.archive, self.states) {
+                (true, _) => History::Archive,
+                (false, Some(states)) => History::States(states),
+                (false, None) => History::RECENT,
+            },
             genesis,
             spec,
             state_dir: self.state.clone(),
+            keep_clock: self.keep_clock,
+            fork: self.fork.as_ref().map(|endpoint| Fork {
+                endpoint: endpoint.clone(),
+                at: self.at.clone(),
+                cache: self.fork_cache.clone().or_else(fork::default_cache),
+            }),
         })
     }
 }
@@ -79,12 +118,18 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<(), Error
     let config = args.config()?;
     let genesis = config.genesis.clone();
     let chain = crate::spawn(config)?;
+    if let Some(file) = &args.load_state {
+        chain.load(file)?;
+    }
     let greeting = greeting(&args, &genesis, &chain);
     // Nobody reads standard output: the chain is no worse for it.
     if let Err(error) = io::stdout().write_all(greeting.as_bytes()) {
         tracing::debug!(%error, "the greeting was not read");
     }
     stop.await;
+    if let Some(file) = &args.dump_state {
+        chain.dump(file)?;
+    }
     chain.shutdown();
     Ok(())
 }
@@ -103,11 +148,13 @@ fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
     } else {
         format!("a block every {} ms", args.block_ms)
     };
+    let fork = args.fork.as_ref().map(|fork| format!("Fork of  {}\n", fork::without_path(fork)));
     let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
     format!(
-        "\nAccounts\n{}\nSpec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\
+        "\nAccounts\n{}\n{}Spec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\
          Genesis  {:?}\nHead     {}\n\nListening on {}\n",
         accounts.concat(),
+        fork.unwrap_or_default(),
         args.spec,
         args.finality_lag,
         chain.genesis_hash(),

@@ -36,6 +36,16 @@ impl Clock {
         Self { last_ms: None, ahead_ms: 0, block_time_ms }
     }
 
+    /// A chain whose youngest block was made elsewhere, at `last_ms`.
+    pub(crate) fn going_on(block_time: Duration, last_ms: u64) -> Self {
+        Self { last_ms: Some(last_ms), ..Self::new(block_time) }
+    }
+
+    /// A chain that begins again: its time is the wall clock's.
+    pub(crate) fn restarted(&self) -> Self {
+        Self { last_ms: None, ahead_ms: 0, block_time_ms: self.block_time_ms }
+    }
+
     /// The next block's timestamp.
     pub(crate) fn next(&self, pace: Pace) -> u64 {
         let now = wall_ms().saturating_add_signed(self.ahead_ms);

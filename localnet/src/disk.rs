@@ -175,6 +175,21 @@ impl Disk {
     }
 }
 
+/// A chain in one piece, as a log that holds nothing but a checkpoint.
+pub(crate) fn dump(checkpoint: Checkpoint) -> io::Result<Vec<u8>> {
+    let frame = framed(&Record::Checkpoint(checkpoint))?;
+    Ok([&MAGIC[..], &frame].concat())
+}
+
+/// The chain that [`dump`] wrote; `None` when it is cut short or something else.
+pub(crate) fn undump(bytes: &[u8]) -> Option<Checkpoint> {
+    let (record, rest) = next_record(bytes.strip_prefix(MAGIC)?)?;
+    match record {
+        Record::Checkpoint(checkpoint) if rest.is_empty() => Some(checkpoint),
+        _ => None,
+    }
+}
+
 fn lock(dir: &Path) -> Result<File, DiskError> {
     let path = dir.join(LOCK);
     let file = File::create(&path).map_err(at(&path))?;

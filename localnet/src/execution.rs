@@ -3,16 +3,20 @@
 
 use crate::state::Backend;
 use codec::Decode;
-use node_subtensor_runtime::{self as runtime, Executive, Header, UncheckedExtrinsic};
+use node_subtensor_runtime::{
+    self as runtime, Executive, Header, UncheckedExtrinsic, shown::Upgrades,
+};
 use sp_core::H256;
-use sp_externalities::{Extensions, set_and_run_with_externalities};
+use sp_externalities::{Extensions, Externalities, set_and_run_with_externalities};
 use sp_runtime::{
+    ApplyExtrinsicResult,
     traits::BlakeTwo256,
     transaction_validity::{TransactionSource, TransactionValidity},
 };
-use sp_state_machine::{Ext, OverlayedChanges};
+use sp_state_machine::{Ext, IterArgs, OverlayedChanges, backend::Backend as _};
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -44,8 +48,15 @@ pub(crate) fn run<R>(
     code: impl FnOnce() -> R,
 ) -> Result<R, CallError> {
     let mut extensions = Extensions::default();
-    let mut ext = Ext::new(overlay, backend, Some(&mut extensions));
-    catch_unwind(AssertUnwindSafe(|| set_and_run_with_externalities(&mut ext, code)))
+    run_over(&mut Ext::new(overlay, backend, Some(&mut extensions)), code)
+}
+
+/// Runs `code` over externalities.
+pub(crate) fn run_over<R>(
+    ext: &mut dyn Externalities,
+    code: impl FnOnce() -> R,
+) -> Result<R, CallError> {
+    catch_unwind(AssertUnwindSafe(|| set_and_run_with_externalities(ext, code)))
         .map_err(|payload| CallError::Panicked(panic_text(payload.as_ref())))
 }
 
@@ -60,8 +71,11 @@ pub(crate) fn call(
     method: &str,
     arguments: &[u8],
 ) -> Result<Vec<u8>, CallError> {
-    read(backend, || runtime::api::dispatch(method, arguments))?
-        .ok_or_else(|| CallError::NoSuchMethod(method.to_owned()))
+    let answer = || {
+        let is_hidden = Upgrades::applied().hide_method(method);
+        if is_hidden { None } else { runtime::api::dispatch(method, arguments) }
+    };
+    read(backend, answer)?.ok_or_else(|| CallError::NoSuchMethod(method.to_owned()))
 }
 
 /// A runtime API call whose answer's type is known.
@@ -83,12 +97,54 @@ pub(crate) fn validate(
     read(backend, || Executive::validate_transaction(TransactionSource::External, extrinsic, best))
 }
 
+/// What applying an extrinsic in the block after `parent` returns; its changes are thrown away.
+pub(crate) fn dry_run(
+    state: &Backend,
+    parent: &Header,
+    extrinsic: UncheckedExtrinsic,
+) -> Result<ApplyExtrinsicResult, CallError> {
+    read(state, || {
+        Executive::initialize_block(&draft_of(parent));
+        Executive::apply_extrinsic(extrinsic)
+    })
+}
+
+/// The header with which a block after `parent` begins.
+pub(crate) fn draft_of(parent: &Header) -> Header {
+    Header {
+        parent_hash: parent.hash(),
+        number: parent.number.saturating_add(1),
+        state_root: H256::zero(),
+        extrinsics_root: H256::zero(),
+        digest: sp_runtime::Digest::default(),
+    }
+}
+
 /// Re-executes a stored block over its parent's state, as a syncing node would. `Ok` means that the
 /// runtime itself found the roots and the digest equal to the header's.
 pub(crate) fn reexecute(parent: &Backend, header: &Header, body: &[u8]) -> Result<(), CallError> {
     let mut block = codec::Encode::encode(header);
     block.extend_from_slice(body);
     call(parent, "Core_execute_block", &block).map(drop)
+}
+
+/// Goes through what differs between two states, by key; ends when `tell` says so, with `false`.
+pub(crate) fn differences(
+    old: &Backend,
+    new: &Backend,
+    mut tell: impl FnMut(&[u8], Option<Vec<u8>>, Option<Vec<u8>>) -> bool,
+) -> Result<bool, String> {
+    let pairs = |state: &Backend| -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+        state.pairs(IterArgs::default())?.collect()
+    };
+    let (mut before, after) = (pairs(old)?, pairs(new)?);
+    for (key, value) in after {
+        let was = before.remove(&key);
+        if was.as_ref() != Some(&value) && !tell(&key, was, Some(value)) {
+            return Ok(false);
+        }
+    }
+    Ok(before.into_iter().all(|(key, was)| tell(&key, Some(was), None)))
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {

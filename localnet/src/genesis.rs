@@ -51,6 +51,8 @@ pub struct Genesis {
     pub issuance: Option<u64>,
     /// Whether netuid 1 is there as the real chain's development genesis has it.
     pub development: bool,
+    /// Whether a proof of work earns 1,000 TAO (`SubtensorModule.faucet`).
+    pub faucet: bool,
     /// Whether the chain's own beacon signs drand rounds. Without one, timelocked weights never open.
     pub beacon: bool,
     /// Subnets, with their neurons, stakes and hyperparameters.
@@ -65,6 +67,7 @@ impl Default for Genesis {
             fee_recipient: None,
             issuance: None,
             development: false,
+            faucet: false,
             beacon: true,
             subnets: Vec::new(),
         }
@@ -143,6 +146,11 @@ impl Genesis {
         }
     }
 
+    /// As the official development chain begins: netuid 1 and a faucet.
+    pub fn devnet() -> Self {
+        Self { development: true, faucet: true, ..Self::default() }
+    }
+
     /// Reads a TOML file.
     pub fn read(path: &Path) -> Result<Self, GenesisError> {
         let text = fs::read_to_string(path)
@@ -199,6 +207,9 @@ impl Genesis {
         let mut storage = config.build_storage().map_err(GenesisError::Runtime)?;
         let metadata: Vec<u8> = runtime::Runtime::metadata().into();
         storage.top.insert(CODE_KEY.to_vec(), sp_io::hashing::blake2_256(&metadata).to_vec());
+        if self.faucet {
+            storage.top.insert(runtime::subtensor::FAUCET_KEY.to_vec(), vec![1]);
+        }
         if let Some(issuance) = self.issuance {
             let key = [&b"SubtensorModule"[..], b"TotalIssuance"].map(sp_io::hashing::twox_128);
             storage.top.insert(key.concat(), issuance.to_le_bytes().to_vec());

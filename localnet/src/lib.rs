@@ -27,18 +27,22 @@ pub mod cli;
 mod clock;
 mod disk;
 mod execution;
+mod fork;
 mod genesis;
 mod node;
 mod operator;
 mod pool;
+mod rhythm;
 mod rpc;
 mod service;
 mod shield;
 mod state;
+mod trace;
 
 pub use author::AuthorError;
 pub use chain::History;
 pub use disk::DiskError;
+pub use fork::{Fork, ForkError};
 pub use genesis::{DEV_ACCOUNTS, Genesis, GenesisError, GenesisNeuron, GenesisSubnet, TAO};
 pub use node::Sealing;
 pub use pool::PoolRefusal;
@@ -75,6 +79,10 @@ pub struct Config {
     pub spec: Spec,
     /// Where the chain is kept, to go on from there; `None` keeps it in memory.
     pub state_dir: Option<PathBuf>,
+    /// Blocks that are mined ahead do not move the clock (drand rounds stay the wall clock's).
+    pub keep_clock: bool,
+    /// The chain that this one is a fork of; then the genesis names the sudo key and the beacon only.
+    pub fork: Option<Fork>,
 }
 
 impl Spec {
@@ -109,6 +117,8 @@ impl Default for Config {
             genesis: Genesis::default(),
             spec: Spec::default(),
             state_dir: None,
+            keep_clock: false,
+            fork: None,
         }
     }
 }

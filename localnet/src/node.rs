@@ -6,16 +6,18 @@
 use crate::{
     author::{self, AuthorError, BuiltBlock, Outcome},
     beacon::{Beacon, Zeal},
-    chain::{Block, Chain, StateError},
+    chain::{Block, Chain, History, StateError},
     clock::{Clock, Pace},
-    disk::{Disk, DiskError, Record},
+    disk::{self, Checkpoint, Disk, DiskError, Record},
     execution::{self, CallError},
     pool::{Pool, PoolRefusal, Queued, Status, Watcher, tell},
+    rhythm::Rhythm,
+    rpc::{Broadcasts, Faults, Follows, Tasks},
     shield::Shield,
     state::Backend,
 };
 use codec::Encode;
-use node_subtensor_runtime::{AccountId, Runtime, drand, shield, subtensor};
+use node_subtensor_runtime::{AccountId, Runtime, StoredSpecVersion, drand, shield, subtensor};
 use parking_lot::{Mutex, MutexGuard};
 use sp_core::{H256, sr25519};
 use sp_inherents::InherentData;
@@ -73,6 +75,27 @@ pub(crate) enum SubmitError {
     #[error(transparent)]
     Execution(#[from] CallError),
     #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Author(#[from] AuthorError),
+}
+
+/// Why the chain cannot become another one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplaceError {
+    #[error("the dump is cut short, damaged, or of another version: nothing was loaded")]
+    NoDump,
+    #[error("the dump is of the chain {theirs:?}, this one is {ours:?}: nothing was loaded")]
+    OtherChain { ours: H256, theirs: H256 },
+    #[error("the chain could not be written to disk")]
+    Disk(#[from] DiskError),
+    #[error("the chain is too long for one dump")]
+    TooLong(#[source] std::io::Error),
+    #[error("this chain is a fork, whose state is another chain's")]
+    Forked,
+    #[error("{depth} blocks cannot be undone: {reason}")]
+    TooDeep { depth: u32, reason: &'static str },
+    #[error(transparent)]
     Author(#[from] AuthorError),
 }
 
@@ -106,7 +129,17 @@ struct Desk {
 
 pub(crate) struct Node {
     pub(crate) chain: Chain,
-    pub(crate) sealing: Sealing,
+    /// When blocks are made, which may change.
+    pub(crate) rhythm: Rhythm,
+    /// What is ill on demand.
+    pub(crate) faults: Faults,
+    pub(crate) follows: Follows,
+    pub(crate) broadcasts: Arc<Broadcasts>,
+    pub(crate) tasks: Tasks,
+    /// The state of block 0, to begin again. A fork has another chain's.
+    genesis: Option<sp_core::storage::Storage>,
+    history: History,
+    keep_clock: bool,
     /// The sudo key, when it is a development key.
     pub(crate) sudo: Option<sr25519::Pair>,
     pool: Mutex<Pool>,
@@ -124,6 +157,10 @@ pub(crate) struct Parts {
     pub sudo: Option<sr25519::Pair>,
     pub sealing: Sealing,
     pub finality_lag: u32,
+    pub genesis: Option<sp_core::storage::Storage>,
+    pub history: History,
+    /// Blocks that are mined ahead take no time.
+    pub keep_clock: bool,
 }
 
 impl Node {
@@ -132,7 +169,14 @@ impl Node {
         let finalized = best.saturating_sub(parts.finality_lag);
         Self {
             chain: parts.chain,
-            sealing: parts.sealing,
+            rhythm: Rhythm::new(parts.sealing),
+            faults: Faults::default(),
+            follows: Follows::default(),
+            broadcasts: Arc::default(),
+            tasks: Tasks::default(),
+            genesis: parts.genesis,
+            history: parts.history,
+            keep_clock: parts.keep_clock,
             sudo: parts.sudo,
             pool: Mutex::default(),
             desk: Mutex::new(Desk {
@@ -171,6 +215,14 @@ impl Node {
         bytes: &[u8],
         watcher: Option<Watcher>,
     ) -> Result<H256, SubmitError> {
+        let hash = self.enqueue(bytes, watcher)?;
+        if self.rhythm.sealing() == Sealing::Instant && !self.pool.lock().ready().is_empty() {
+            self.seal()?;
+        }
+        Ok(hash)
+    }
+
+    fn enqueue(&self, bytes: &[u8], watcher: Option<Watcher>) -> Result<H256, SubmitError> {
         let hash = H256(sp_io::hashing::blake2_256(bytes));
         let (best, state) = self.chain.best_state();
         let extrinsic = author::decode(bytes).map_err(SubmitError::Undecodable)?;
@@ -181,9 +233,6 @@ impl Node {
         };
         let queued = Queued { hash, bytes: bytes.into() };
         self.pool.lock().insert(queued, validity, best.header.number, watcher)?;
-        if self.sealing == Sealing::Instant && !self.pool.lock().ready().is_empty() {
-            self.seal()?;
-        }
         Ok(hash)
     }
 
@@ -201,14 +250,17 @@ impl Node {
 
     /// Makes one block at the sealing's own pace.
     pub(crate) fn seal(&self) -> Result<Arc<Block>, AuthorError> {
-        self.seal_at(&mut self.desk.lock(), self.sealing.pace(), Zeal::EveryRound)
+        let pace = self.rhythm.sealing().pace();
+        self.seal_at(&mut self.desk.lock(), pace, Zeal::EveryRound)
     }
 
-    /// Makes `count` blocks ahead of time, each one block time after its parent; the youngest block.
-    pub(crate) fn mine(&self, count: u32) -> Result<Arc<Block>, AuthorError> {
+    /// Makes `count` blocks ahead of time; the youngest block. Each is one block time after its parent or,
+    /// when the clock is kept, a millisecond.
+    pub(crate) fn mine(&self, count: u32, keep_clock: bool) -> Result<Arc<Block>, AuthorError> {
+        let pace = if keep_clock || self.keep_clock { Pace::Wall } else { Pace::Slot };
         for left in (0..count).rev() {
             let zeal = if left == 0 { Zeal::EveryRound } else { Zeal::Awaited };
-            self.seal_at(&mut self.desk.lock(), Pace::Slot, zeal)?;
+            self.seal_at(&mut self.desk.lock(), pace, zeal)?;
         }
         Ok(self.chain.best())
     }
@@ -241,12 +293,19 @@ impl Node {
         let mut desk = self.desk.lock();
         let snapshot = desk.snapshots.get(&id).ok_or(SnapshotError::Unknown(id))?;
         let (number, clock) = (snapshot.number, snapshot.clock);
+        self.pool.lock().clear();
+        self.undo_to(&mut desk, number, clock)?;
+        desk.snapshots.split_off(&id);
+        Ok(self.chain.best())
+    }
+
+    /// Undoes the blocks above `number`.
+    fn undo_to(&self, desk: &mut Desk, number: u32, clock: Clock) -> Result<(), DiskError> {
         if let Some(disk) = &mut desk.disk {
             disk.append(&Record::Revert { to: number, clock })?;
         }
-        desk.snapshots.split_off(&id);
         desk.clock = clock;
-        self.pool.lock().clear();
+        desk.snapshots.retain(|_, snapshot| snapshot.number <= number);
         let kept = desk.unfinalized.partition_point(|(block, _)| block.header.number <= number);
         for (_, watchers) in desk.unfinalized.split_off(kept) {
             for watcher in &watchers {
@@ -254,12 +313,131 @@ impl Node {
             }
         }
         self.chain.revert_to(number);
+        self.went_back(number, number);
+        Ok(())
+    }
+
+    fn went_back(&self, best: u32, finalized: u32) {
         self.progress.send_modify(|progress| {
-            progress.best = number;
-            progress.finalized = progress.finalized.min(number);
+            progress.best = best;
+            progress.finalized = progress.finalized.min(finalized);
             progress.reverts = progress.reverts.wrapping_add(1);
         });
+    }
+
+    /// Replaces the youngest `depth` blocks by as many others and one more, with the same extrinsics as far as
+    /// they are still valid. Final blocks are replaced only if `even_final`.
+    pub(crate) fn reorg(&self, depth: u32, even_final: bool) -> Result<Arc<Block>, ReplaceError> {
+        let too_deep = |reason| ReplaceError::TooDeep { depth, reason };
+        let undone = {
+            let mut desk = self.desk.lock();
+            let best = self.chain.best().header.number;
+            let target = best.checked_sub(depth).ok_or_else(|| too_deep("the chain is shorter"))?;
+            if target < self.chain.oldest_state() {
+                return Err(too_deep("the state below them is gone; start with --archive"));
+            }
+            if target < self.progress.borrow().finalized && !even_final {
+                return Err(too_deep(
+                    "they are final; start with --finality-lag, or ask with \"final\": true",
+                ));
+            }
+            let blocks = target.saturating_add(1)..=best;
+            let undone: Vec<_> = blocks.filter_map(|number| self.chain.block_at(number)).collect();
+            // Time goes on from where it was, so that the new blocks are others.
+            let clock = desk.clock;
+            self.undo_to(&mut desk, target, clock)?;
+            undone
+        };
+        for extrinsic in undone.iter().flat_map(|block| &block.body) {
+            // Inherents are not taken, and what a shielded extrinsic held is found in it again.
+            if let Err(error) = self.enqueue(extrinsic, None) {
+                tracing::debug!(%error, "not taken again");
+            }
+        }
+        let keep_clock = self.rhythm.sealing() != Sealing::Instant;
+        Ok(self.mine(depth.saturating_add(1), keep_clock)?)
+    }
+
+    /// Begins again from the genesis; the first block.
+    pub(crate) fn reset(&self) -> Result<Arc<Block>, ReplaceError> {
+        let genesis = self.genesis.as_ref().ok_or(ReplaceError::Forked)?;
+        let mut desk = self.desk.lock();
+        let clock = desk.clock.restarted();
+        self.become_chain(&mut desk, Chain::new(genesis, self.history), clock)?;
+        Ok(self.seal_at(&mut desk, self.rhythm.sealing().pace(), Zeal::EveryRound)?)
+    }
+
+    /// The whole chain, to be loaded again.
+    pub(crate) fn dump(&self) -> Result<Vec<u8>, ReplaceError> {
+        if self.genesis.is_none() {
+            return Err(ReplaceError::Forked);
+        }
+        let desk = self.desk.lock();
+        disk::dump(self.chain.checkpoint(desk.clock)).map_err(ReplaceError::TooLong)
+    }
+
+    /// Becomes the chain that was dumped; its head.
+    pub(crate) fn load(&self, dump: &[u8]) -> Result<Arc<Block>, ReplaceError> {
+        if self.genesis.is_none() {
+            return Err(ReplaceError::Forked);
+        }
+        let checkpoint: Checkpoint = disk::undump(dump).ok_or(ReplaceError::NoDump)?;
+        let clock = checkpoint.clock;
+        let chain = Chain::resume(checkpoint, self.history).ok_or(ReplaceError::NoDump)?;
+        let (ours, theirs) = (self.chain.genesis_hash(), chain.genesis_hash());
+        if ours != theirs {
+            return Err(ReplaceError::OtherChain { ours, theirs });
+        }
+        self.become_chain(&mut self.desk.lock(), chain, clock)?;
         Ok(self.chain.best())
+    }
+
+    fn become_chain(&self, desk: &mut Desk, chain: Chain, clock: Clock) -> Result<(), DiskError> {
+        if let Some(disk) = &mut desk.disk {
+            disk.restart(chain.checkpoint(clock))?;
+        }
+        self.pool.lock().clear();
+        desk.snapshots.clear();
+        desk.clock = clock;
+        for (_, watchers) in desk.unfinalized.drain(..) {
+            for watcher in &watchers {
+                tell(watcher, Status::Dropped);
+            }
+        }
+        self.chain.replace(chain);
+        let best = self.chain.best().header.number;
+        self.went_back(best, best.saturating_sub(self.finality_lag));
+        Ok(())
+    }
+
+    /// Changes when blocks are made.
+    pub(crate) fn set_sealing(&self, sealing: Sealing) {
+        self.rhythm.set(sealing);
+    }
+
+    /// The version that the chain reports after block `at`.
+    pub(crate) fn spec_at(&self, at: &H256) -> Option<u32> {
+        let value = self.chain.storage(at, &StoredSpecVersion::key()).ok()??;
+        codec::Decode::decode(&mut &value[..]).ok()
+    }
+
+    /// What an extrinsic would do in the block after the best.
+    pub(crate) fn trace(&self, extrinsic: &[u8]) -> Result<serde_json::Value, SubmitError> {
+        let extrinsic = author::decode(extrinsic).map_err(SubmitError::Undecodable)?;
+        let (best, state) = self.chain.best_state();
+        Ok(crate::trace::trace(&state, &best.header, extrinsic)?)
+    }
+
+    /// What applying an extrinsic in the block after `at` would return.
+    pub(crate) fn dry_run(
+        &self,
+        at: &H256,
+        extrinsic: &[u8],
+    ) -> Result<sp_runtime::ApplyExtrinsicResult, SubmitError> {
+        let extrinsic = author::decode(extrinsic).map_err(SubmitError::Undecodable)?;
+        let block = self.chain.block(at).ok_or(StateError::UnknownBlock(*at))?;
+        let state = self.chain.state(at)?;
+        Ok(execution::dry_run(&state, &block.header, extrinsic)?)
     }
 
     fn seal_at(&self, desk: &mut Desk, pace: Pace, zeal: Zeal) -> Result<Arc<Block>, AuthorError> {

@@ -3,11 +3,16 @@
 
 use crate::{
     author::AuthorError,
+    chain::StateError,
     execution::{self, CallError},
     node::{Node, SubmitError},
 };
 use codec::{Compact, Encode};
-use node_subtensor_runtime::{AccountId, Runtime, RuntimeCall, RuntimeEvent};
+use frame_support::{storage::storage_prefix, traits::Get as _};
+use node_subtensor_runtime::{
+    AccountId, Runtime, RuntimeCall, RuntimeEvent, SpecVersion, StoredSpecVersion,
+    shown::{UPGRADES_KEY, Upgrade, Upgrades},
+};
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::MultiAddress;
 use sp_version::RuntimeVersion;
@@ -25,6 +30,12 @@ pub(crate) enum OperatorError {
         "the sudo key is not a development key (such as //Alice), so the node cannot sign with it"
     )]
     NoKey,
+    #[error("this upgrade was applied already")]
+    Applied,
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("there is nothing to set")]
+    Nothing,
     #[error("the extrinsic was refused")]
     Submit(#[from] SubmitError),
     #[error(transparent)]
@@ -49,6 +60,57 @@ pub(crate) fn impersonate(node: &Node, who: &AccountId) -> Result<H256, Operator
     act(node, RuntimeCall::System(call))
 }
 
+/// Ends what [`impersonate`] began.
+pub(crate) fn stop_impersonating(node: &Node, who: &AccountId) -> Result<H256, OperatorError> {
+    let key = [IMPERSONATION_PREFIX, AsRef::<[u8]>::as_ref(who)].concat();
+    set_storage(node, vec![(key, None)])
+}
+
+/// A raw key and its value; `None` removes the key.
+pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
+
+/// Writes raw storage.
+pub(crate) fn set_storage(node: &Node, pairs: Vec<Written>) -> Result<H256, OperatorError> {
+    let (mut items, mut keys) = (Vec::new(), Vec::new());
+    for (key, value) in pairs {
+        match value {
+            Some(value) => items.push((key, value)),
+            None => keys.push(key),
+        }
+    }
+    let calls = [
+        (!items.is_empty()).then_some(frame_system::Call::set_storage { items }),
+        (!keys.is_empty()).then_some(frame_system::Call::kill_storage { keys }),
+    ];
+    let mut calls: Vec<_> = calls.into_iter().flatten().map(RuntimeCall::System).collect();
+    match calls.len() {
+        0 => Err(OperatorError::Nothing),
+        1 => act(node, calls.remove(0)),
+        _ => act(node, RuntimeCall::Utility(pallet_utility::Call::batch_all { calls })),
+    }
+}
+
+/// Applies an upgrade: bumps the version and shows what it changes.
+pub(crate) fn upgrade(node: &Node, upgrade: Upgrade) -> Result<H256, OperatorError> {
+    let (_, state) = node.chain.best_state();
+    let (applied, spec) = execution::read(&state, || (Upgrades::applied(), SpecVersion::get()))?;
+    if applied.has(upgrade) {
+        return Err(OperatorError::Applied);
+    }
+    let spec = spec.saturating_add(1);
+    let mut pairs = vec![
+        (UPGRADES_KEY.to_vec(), Some(applied.with(upgrade).bytes())),
+        (StoredSpecVersion::key().to_vec(), Some(spec.encode())),
+    ];
+    if upgrade == Upgrade::RemoveStorage {
+        let prefix = storage_prefix(b"SubtensorModule", b"MaxWeightsLimit");
+        let head = node.chain.best().hash;
+        let keys = node.chain.keys(&head, &prefix, usize::MAX, None)?;
+        pairs.extend(keys.into_iter().map(|key| (key, None)));
+    }
+    set_storage(node, pairs)
+}
+
 /// Dispatches `call` as root in a block of its own; the block's hash.
 fn act(node: &Node, call: RuntimeCall) -> Result<H256, OperatorError> {
     let key = node.sudo.as_ref().ok_or(OperatorError::NoKey)?;
@@ -63,7 +125,7 @@ fn act(node: &Node, call: RuntimeCall) -> Result<H256, OperatorError> {
     let (best, state) = node.chain.best_state();
     let outcome = execution::read(&state, || {
         let events = frame_system::Pallet::<Runtime>::read_events_no_consensus();
-        let of_sudo = events.filter_map(|record| match record.event {
+        let of_sudo = events.filter_map(|record| match record.event.0 {
             RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(sudo_result),
             _ => None,
         });

@@ -7,21 +7,29 @@ use crate::{
     chain::{Block, Chain, History, VerifyError},
     clock::Clock,
     disk::{Disk, DiskError, Record},
+    execution,
+    fork::{self, Fork, ForkError},
     genesis::{GenesisError, dev_pair},
-    node::{Node, Parts, Sealing},
-    rpc,
+    node::{Node, Parts},
+    rpc::{self, FaultyLayer},
 };
-use jsonrpsee::server::Server;
+use codec::Encode as _;
+use jsonrpsee::{RpcModule, core::middleware::RpcServiceBuilder, server::Server};
+use node_subtensor_runtime::{StoredSpecVersion, Timestamp};
 use sp_core::H256;
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::{Arc, mpsc},
+    path::{Path, PathBuf},
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::oneshot;
+use tower::layer::util::{Identity, Stack};
+
+/// The server, its calls put before the faults.
+type FaultyServer = Server<Identity, Stack<FaultyLayer, Identity>>;
 
 /// Threads that serve connections: requests are short, and the author has a thread of its own.
 const RPC_THREADS: usize = 2;
@@ -51,6 +59,9 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// There is no fork.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -60,6 +71,18 @@ pub enum Error {
     /// No block could be made.
     #[error(transparent)]
     Author(#[from] AuthorError),
+    /// A chain could not be written down in one piece, or read back.
+    #[error("{0}")]
+    Dump(String),
+    /// A file cannot be used.
+    #[error("{path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Re-execution of a block failed.
     #[error("block {hash:?} does not re-execute: {reason}")]
     Verify {
@@ -83,6 +106,10 @@ impl Error {
                 Some("name another directory with --state, or delete this one")
             }
             Self::Disk(DiskError::InUse { .. }) => Some("stop the other chain first"),
+            Self::Fork(ForkError::State { .. }) => {
+                Some("name an archive node, or a younger block with --at")
+            }
+            Self::Fork(ForkError::NoBlock(_)) => Some("--at takes a height or a hash"),
             _ => None,
         }
     }
@@ -131,16 +158,16 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
     if node.chain.best().header.number == 0 {
         node.seal()?;
     }
-    let server = RpcServer::start(listener, Arc::clone(&node))?;
-    let author = match config.sealing {
-        Sealing::Interval(interval) => Some(Author::start(Arc::clone(&node), interval)?),
-        Sealing::Instant => None,
-    };
+    let server = RpcServer::start(listener, &node)?;
+    let author = Some(Author::start(Arc::clone(&node))?);
     Ok(Localnet { node, address, author, server: Some(server) })
 }
 
 /// The node of a new chain, or of the one in the state directory.
 fn assemble(config: &Config) -> Result<Parts, Error> {
+    if let Some(fork) = &config.fork {
+        return fork_off(config, fork);
+    }
     let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
     let block_time = config.block_time();
     let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
@@ -161,6 +188,46 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
         sudo: dev_pair(&config.genesis.sudo),
         sealing: config.sealing,
         finality_lag: config.finality_lag,
+        genesis: Some(storage),
+        history: config.history,
+        keep_clock: config.keep_clock,
+    })
+}
+
+/// The node of a chain that goes on from another chain's block.
+fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
+    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let block_time = config.block_time();
+    let begun = fork::begin(fork)?;
+    let at = begun.block.hash;
+    if begun.spec_version > config.spec.version() {
+        let (theirs, ours) = (begun.spec_version, config.spec.version());
+        tracing::warn!(theirs, ours, "the fork follows the rules of the newest spec that is known");
+    }
+    let state = |reason| ForkError::State { block: at, reason };
+    // What a new chain would have where the other one may differ: who is root, whose pulses count, the pace.
+    let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
+    let mut set = fork::settings(&storage);
+    if let Some(spec) = begun.older_spec() {
+        set.push((StoredSpecVersion::key().to_vec(), spec.encode()));
+    }
+    let chain =
+        Chain::forked(begun, config.history, &set, &fork::endowed(&storage)).map_err(state)?;
+    let (_, backend) = chain.best_state();
+    let last_ms =
+        execution::read(&backend, Timestamp::get).map_err(|error| state(error.to_string()))?;
+    drop(backend);
+    Ok(Parts {
+        chain,
+        clock: Clock::going_on(block_time, last_ms),
+        disk: None,
+        beacon,
+        sudo: dev_pair(&config.genesis.sudo),
+        sealing: config.sealing,
+        finality_lag: config.finality_lag,
+        genesis: None,
+        history: config.history,
+        keep_clock: config.keep_clock,
     })
 }
 
@@ -250,12 +317,26 @@ impl Localnet {
 
     /// Hash of block `number`, if there is one.
     pub fn block_hash(&self, number: u32) -> Option<H256> {
-        self.node.chain.block_at(number).map(|block| block.hash)
+        self.node.chain.hash_at(number)
     }
 
     /// Makes `count` blocks at once, each one block time after its parent; the youngest block.
     pub fn mine(&self, count: u32) -> Result<BlockId, Error> {
-        Ok(self.node.mine(count)?.as_ref().into())
+        Ok(self.node.mine(count, false)?.as_ref().into())
+    }
+
+    /// Writes the whole chain into a file.
+    pub fn dump(&self, path: &Path) -> Result<(), Error> {
+        let bytes = self.node.dump().map_err(|error| Error::Dump(error.to_string()))?;
+        fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+    }
+
+    /// Becomes the chain that a file holds; its head.
+    pub fn load(&self, path: &Path) -> Result<BlockId, Error> {
+        let bytes = fs::read(path);
+        let bytes = bytes.map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let head = self.node.load(&bytes).map_err(|error| Error::Dump(error.to_string()))?;
+        Ok(head.as_ref().into())
     }
 
     /// Runs block `hash` again from its parent's state, as a syncing node would.
@@ -279,36 +360,26 @@ impl Drop for Localnet {
     }
 }
 
-/// The thread that makes a block each interval.
+/// The thread that makes a block whenever one is due.
 struct Author {
-    stop: Option<mpsc::Sender<()>>,
+    node: Arc<Node>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Author {
-    fn start(node: Arc<Node>, interval: Duration) -> Result<Self, Error> {
-        let (stop, stopped) = mpsc::channel();
-        let work = move || make_blocks(&node, interval, &stopped);
+    fn start(node: Arc<Node>) -> Result<Self, Error> {
+        let work = {
+            let node = Arc::clone(&node);
+            move || make_blocks(&node)
+        };
         let thread = thread::Builder::new().name("author".into()).spawn(work);
-        Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+        Ok(Self { node, thread: Some(thread.map_err(Error::Thread)?) })
     }
 }
 
-/// Keeps to multiples of `interval` from the start, so that a slow block does not delay those after it; slots
-/// that are missed altogether are skipped.
-fn make_blocks(node: &Node, interval: Duration, stopped: &mpsc::Receiver<()>) {
-    let interval = interval.max(Duration::from_millis(1));
+fn make_blocks(node: &Node) {
     let mut slot = Instant::now();
-    loop {
-        slot += interval;
-        let now = Instant::now();
-        if slot < now {
-            slot = now;
-        }
-        match stopped.recv_timeout(slot.saturating_duration_since(now)) {
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        }
+    while node.rhythm.wait(&mut slot) {
         if let Err(error) = node.seal() {
             tracing::error!(%error, "no block this time");
         }
@@ -317,7 +388,7 @@ fn make_blocks(node: &Node, interval: Duration, stopped: &mpsc::Receiver<()>) {
 
 impl Drop for Author {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.node.rhythm.stop();
         join(self.thread.take());
     }
 }
@@ -329,32 +400,61 @@ struct RpcServer {
 }
 
 impl RpcServer {
-    fn start(listener: TcpListener, node: Arc<Node>) -> Result<Self, Error> {
-        let module = rpc::module(node).map_err(|error| Error::Rpc(error.to_string()))?;
+    fn start(listener: TcpListener, node: &Arc<Node>) -> Result<Self, Error> {
+        let module =
+            rpc::module(Arc::clone(node)).map_err(|error| Error::Rpc(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RPC_THREADS)
             .thread_name("rpc")
             .enable_all()
             .build()
             .map_err(Error::Thread)?;
-        let server = {
+        let faulty = FaultyLayer(Arc::clone(node));
+        let open = move || {
+            let faults = RpcServiceBuilder::new().layer(faulty.clone());
+            Server::builder()
+                .set_config(rpc::server_config())
+                .set_rpc_middleware(faults)
+                .build_from_tcp(listener.try_clone()?)
+        };
+        let first = {
             let _context = runtime.enter();
-            Server::builder().set_config(rpc::server_config()).build_from_tcp(listener)
+            open().map_err(|error| Error::Rpc(error.to_string()))?
         };
-        let server = server.map_err(|error| Error::Rpc(error.to_string()))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let work = move || {
-            runtime.block_on(async move {
-                let handle = server.start(module);
-                // An error is the sender's drop: a stop as well.
-                let (Ok(()) | Err(_)) = stopped.await;
-                if handle.stop().is_ok() {
-                    handle.stopped().await;
-                }
-            });
-        };
+        let served = Arc::clone(node);
+        let work = move || runtime.block_on(serve(&served, first, open, module, stopped));
         let thread = thread::Builder::new().name("rpc-main".into()).spawn(work);
         Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::Thread)?) })
+    }
+}
+
+/// Serves until it is stopped; all connections are closed and new ones taken whenever a fault asks for it.
+async fn serve(
+    node: &Node,
+    first: FaultyServer,
+    open: impl Fn() -> io::Result<FaultyServer>,
+    module: RpcModule<Arc<Node>>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut next = Some(first);
+    while let Some(server) = next.take() {
+        let handle = server.start(module.clone());
+        let ends = tokio::select! {
+            // An error is the sender's drop: a stop as well.
+            _ = &mut stopped => true,
+            () = node.faults.dropped() => false,
+        };
+        if handle.stop().is_ok() {
+            handle.stopped().await;
+        }
+        if ends {
+            return;
+        }
+        match open() {
+            Ok(server) => next = Some(server),
+            Err(error) => tracing::error!(%error, "the socket cannot be opened again"),
+        }
     }
 }
 

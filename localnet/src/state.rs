@@ -4,6 +4,7 @@
 //! still serves, so that it can go two ways: *forget* the oldest state (drop what the next block took
 //! away) and *undo* the youngest block (drop what it added, restore what it took away).
 
+use crate::fork::Remote;
 use hash_db::Prefix;
 use parking_lot::RwLock;
 use sp_core::H256;
@@ -125,6 +126,8 @@ struct Nodes {
 /// The nodes of the states from [`NodeStore::oldest`] to the youngest.
 pub(crate) struct NodeStore {
     nodes: RwLock<Nodes>,
+    /// Where the nodes of the first state are, when this is a fork.
+    remote: Option<Remote>,
     cache: SharedTrieCache<BlakeTwo256>,
 }
 
@@ -140,8 +143,20 @@ impl NodeStore {
         Self::of(Nodes { live: nodes.into_iter().collect(), youngest: number, ..Nodes::default() })
     }
 
+    /// A store whose first state, that of block `number`, is fetched as it is read.
+    pub(crate) fn forked(number: u32, remote: Remote) -> Self {
+        let nodes = Nodes { youngest: number, ..Nodes::default() };
+        Self { remote: Some(remote), ..Self::of(nodes) }
+    }
+
     fn of(nodes: Nodes) -> Self {
-        Self { nodes: RwLock::new(nodes), cache: SharedTrieCache::new(CACHE, None) }
+        let cache = SharedTrieCache::new(CACHE, None);
+        Self { nodes: RwLock::new(nodes), remote: None, cache }
+    }
+
+    /// Adds nodes to the first state.
+    pub(crate) fn patch(&self, delta: Delta) {
+        self.nodes.write().live.extend(delta.added);
     }
 
     /// Appends the next block's changes.
@@ -203,6 +218,11 @@ impl NodeStore {
         }
     }
 
+    /// Takes `other`'s nodes in the place of its own.
+    pub(crate) fn replace(&self, other: &Self) {
+        *self.nodes.write() = std::mem::take(&mut *other.nodes.write());
+    }
+
     /// The nodes of the youngest state alone.
     pub(crate) fn youngest_state(&self) -> Vec<(NodeKey, Vec<u8>)> {
         let nodes = self.nodes.read();
@@ -212,7 +232,8 @@ impl NodeStore {
 
     /// How many nodes are stored.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.read().live.len()
+        let fetched = self.remote.as_ref().map_or(0, Remote::len);
+        self.nodes.read().live.len().saturating_add(fetched)
     }
 
     /// The state below `root`, for one read of little: what a block or the pool needs.
@@ -243,7 +264,11 @@ impl Nodes {
 
 impl Storage<BlakeTwo256> for NodeStore {
     fn get(&self, node: &H256, prefix: Prefix<'_>) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.nodes.read().live.get(&NodeKey::at(node, prefix)).cloned())
+        let here = self.nodes.read().live.get(&NodeKey::at(node, prefix)).cloned();
+        match (here, &self.remote) {
+            (None, Some(remote)) => remote.get(node, prefix),
+            (here, _) => Ok(here),
+        }
     }
 }
 

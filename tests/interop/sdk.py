@@ -18,11 +18,7 @@ ENDPOINT, READ = sys.argv[1:]
 CHECKED = 0
 TAO = 10**9
 # Reads of what spec 461 has and this chain does not: docs/localnet.md names these pallets.
-ABSENT = (
-    "Crowdloan", "Multisig", "Proxy", "BetaBasketRuntimeApi", "SubnetLeases", "AccountFlags",
-    "AssociatedEvmAddress", "ChildkeyThresholdSuspended", "ColdkeySwapAnnouncements", "MinerCollateral",
-    "LockingColdkeys", "HotkeyLock", "TotalAlphaStaked",
-)
+ABSENT = ("Crowdloan", "BetaBasketRuntimeApi")
 
 
 def fact(sentence, holds):

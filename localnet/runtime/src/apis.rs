@@ -1,9 +1,12 @@
 //! The chain's runtime APIs.
 
 use crate::AccountId;
+use crate::aura::{Public, SlotDuration};
 use crate::info::{
+    BasketPosition, BasketSummary, BasketTradingStatus, BetaPosition, BetaPricing, BetaPricingPage,
     DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice, SubnetState,
+    SelectiveMetagraph, SimSwapResult, StakeAvailability, StakeInfo, SubnetHyperparams,
+    SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetPrice, SubnetState,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
@@ -13,6 +16,14 @@ use scoring::fixed::U64F64;
 use std::collections::BTreeMap;
 
 sp_api::decl_runtime_apis! {
+    /// Authors of blocks.
+    pub trait AuraApi {
+        /// Milliseconds between blocks.
+        fn slot_duration() -> SlotDuration;
+        /// Who makes them: one.
+        fn authorities() -> Vec<Public>;
+    }
+
     /// Neurons.
     pub trait NeuronInfoRuntimeApi {
         /// Every neuron with its weights and bonds.
@@ -28,6 +39,29 @@ sp_api::decl_runtime_apis! {
     /// Subnets.
     #[api_version(2)]
     pub trait SubnetInfoRuntimeApi {
+        /// A network in its oldest form.
+        fn get_subnet_info(netuid: NetUid) -> Option<SubnetInfo<AccountId>>;
+        /// Every network in its oldest form.
+        fn get_subnets_info() -> Vec<Option<SubnetInfo<AccountId>>>;
+        /// The same with its identity.
+        fn get_subnet_info_v2(netuid: NetUid) -> Option<SubnetInfov2<AccountId>>;
+        /// The same with their identities.
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2<AccountId>>>;
+        /// Hyperparameters in their first form.
+        fn get_subnet_hyperparams(netuid: NetUid) -> Option<SubnetHyperparams>;
+        /// Hyperparameters in their second form.
+        fn get_subnet_hyperparams_v2(netuid: NetUid) -> Option<SubnetHyperparamsV2>;
+        /// Some fields of a network's metagraph, by number.
+        fn get_selective_metagraph(
+            netuid: NetUid,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>>;
+        /// Some fields of a mechanism's metagraph, by number.
+        fn get_selective_mechagraph(
+            netuid: NetUid,
+            subid: MechId,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>>;
         /// Every network with its pool.
         fn get_all_dynamic_info() -> Vec<Option<DynamicInfo<AccountId>>>;
         /// A network with its pool.
@@ -70,6 +104,35 @@ sp_api::decl_runtime_apis! {
         fn get_root_basket_total_nav() -> TaoBalance;
         /// A coldkey's shares: hotkey, shares, their value.
         fn get_root_basket_positions(coldkey: AccountId) -> Vec<(AccountId, u64, TaoBalance)>;
+        /// A hotkey's basket.
+        fn get_validator_basket_summary(hotkey: AccountId) -> BasketSummary<AccountId>;
+        /// Every basket.
+        fn get_all_validator_baskets() -> Vec<BasketSummary<AccountId>>;
+        /// A coldkey's part of a basket.
+        fn get_basket_position(
+            hotkey: AccountId,
+            coldkey: AccountId,
+        ) -> Option<BasketPosition<AccountId>>;
+        /// A coldkey's parts of all baskets.
+        fn get_root_basket_portfolio(coldkey: AccountId) -> Vec<BasketPosition<AccountId>>;
+        /// Prices of a basket.
+        fn get_beta_pricing(hotkey: AccountId) -> Option<BetaPricing<AccountId>>;
+        /// Prices of many baskets.
+        fn get_all_beta_pricing(
+            start_after: Option<AccountId>,
+            limit: u32,
+        ) -> BetaPricingPage<AccountId>;
+        /// Index of all baskets: of what they hold and of what is staked in them.
+        fn get_beta_index() -> (U64F64, U64F64);
+        /// A coldkey's part of a basket at its price.
+        fn get_beta_position(
+            hotkey: AccountId,
+            coldkey: AccountId,
+        ) -> Option<BetaPosition<AccountId>>;
+        /// A coldkey's parts of all baskets at their prices.
+        fn get_beta_portfolio(coldkey: AccountId) -> Vec<BetaPosition<AccountId>>;
+        /// Whether a basket may trade.
+        fn get_basket_trading_status(hotkey: AccountId) -> BasketTradingStatus;
     }
 
     /// Stakes.

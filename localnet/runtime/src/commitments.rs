@@ -221,6 +221,13 @@ pub mod pallet {
             Ok(())
         }
 
+        /// Every commitment of a subnet, encoded with its deposit and block, byte by byte.
+        pub fn encoded_of(netuid: NetUid) -> Vec<(T::AccountId, Vec<codec::Compact<u8>>)> {
+            CommitmentOf::<T>::iter_prefix(netuid)
+                .map(|(who, registration)| (who, crate::info::text(&registration.encode())))
+                .collect()
+        }
+
         /// Rounds that commitments wait for.
         pub fn awaited_rounds() -> Vec<u64> {
             let waiting = TimelockedIndex::<T>::get().into_iter();

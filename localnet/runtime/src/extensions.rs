@@ -11,7 +11,8 @@ use scale_info::TypeInfo;
 use sp_runtime::impl_tx_ext_default;
 use sp_runtime::traits::{DispatchOriginOf, Implication, TransactionExtension, ValidateResult};
 use sp_runtime::transaction_validity::{
-    InvalidTransaction, TransactionSource, TransactionValidityError, ValidTransaction,
+    InvalidTransaction, TransactionSource, TransactionValidityError, UnknownTransaction,
+    ValidTransaction,
 };
 
 /// Defines an extension that carries nothing and checks nothing.
@@ -100,9 +101,7 @@ impl TransactionExtension<RuntimeCall> for SubtensorTransactionExtension {
         _inherited: &impl Implication,
         _source: TransactionSource,
     ) -> ValidateResult<(), RuntimeCall> {
-        if let (RuntimeCall::SubtensorModule(call), Ok(who)) =
-            (call, frame_system::ensure_signed(origin.clone()))
-        {
+        if let Ok(who) = frame_system::ensure_signed(origin.clone()) {
             guards::check(&who, call)
                 .map_err(|error| InvalidTransaction::Custom(guards::code(&error)))?;
         }
@@ -241,4 +240,42 @@ impl TransactionExtension<RuntimeCall> for CheckNonce {
     }
 
     impl_tx_ext_default!(RuntimeCall; weight);
+}
+
+/// Whether a signature commits to the metadata.
+#[derive(Encode, Decode, DecodeWithMemTracking, Clone, Copy, Eq, PartialEq, TypeInfo, Debug)]
+enum Mode {
+    Disabled,
+    Enabled,
+}
+
+/// A signature may commit to the metadata by which its signer read the call, as hardware wallets do.
+#[derive(Encode, Decode, DecodeWithMemTracking, Clone, Eq, PartialEq, TypeInfo, Debug)]
+pub struct CheckMetadataHash {
+    mode: Mode,
+}
+
+impl CheckMetadataHash {
+    /// A transaction whose signature commits to the metadata, or not.
+    pub fn new(enable: bool) -> Self {
+        Self { mode: if enable { Mode::Enabled } else { Mode::Disabled } }
+    }
+}
+
+impl TransactionExtension<RuntimeCall> for CheckMetadataHash {
+    const IDENTIFIER: &'static str = "CheckMetadataHash";
+    type Implicit = Option<[u8; 32]>;
+    type Val = ();
+    type Pre = ();
+
+    fn implicit(&self) -> Result<Self::Implicit, TransactionValidityError> {
+        match self.mode {
+            Mode::Disabled => Ok(None),
+            Mode::Enabled => crate::shown::metadata_digest()
+                .map(Some)
+                .ok_or_else(|| UnknownTransaction::CannotLookup.into()),
+        }
+    }
+
+    impl_tx_ext_default!(RuntimeCall; weight validate prepare);
 }

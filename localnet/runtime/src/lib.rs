@@ -25,8 +25,10 @@ pub mod extensions;
 pub mod fees;
 pub mod info;
 pub mod limit_orders;
+pub mod proxies;
 pub mod settings;
 pub mod shield;
+pub mod shown;
 mod signature;
 pub mod subtensor;
 pub mod swap;
@@ -34,14 +36,19 @@ pub mod tlock;
 pub mod types;
 
 use crate::info::{
+    BasketPosition, BasketSummary, BasketTradingStatus, BetaPosition, BetaPricing, BetaPricingPage,
     DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
-    SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice, SubnetState,
+    SelectiveMetagraph, SimSwapResult, StakeAvailability, StakeInfo, SubnetHyperparams,
+    SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetPrice, SubnetState,
 };
 use crate::subtensor::LockState;
 use crate::types::{AlphaBalance, MechId, NetUid, TaoBalance};
 use codec::Compact;
 use scoring::fixed::U64F64;
-pub use settings::{FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion};
+pub use settings::{
+    FeeRecipient, Rules, RuntimeVersionOf, SlotDuration, SpecVersion, StoredSlotDuration,
+    StoredSpecVersion,
+};
 pub use signature::Signature;
 use std::collections::BTreeMap;
 
@@ -85,7 +92,7 @@ pub type TxExtension = (
         extensions::SubtensorTransactionExtension,
         extensions::DrandPriority,
     ),
-    frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
+    extensions::CheckMetadataHash,
 );
 /// A transaction.
 pub type UncheckedExtrinsic =
@@ -111,6 +118,8 @@ construct_runtime!(
         SubtensorModule: subtensor::pallet = 7,
         Utility: pallet_utility = 11,
         Sudo: pallet_sudo = 12,
+        Multisig: pallet_multisig = 13,
+        Proxy: pallet_proxy = 16,
         Commitments: commitments::pallet = 18,
         AdminUtils: admin::pallet = 19,
         Drand: drand::pallet = 26,
@@ -163,11 +172,21 @@ parameter_types! {
     pub const NoDeposit: TaoBalance = TaoBalance(0);
 }
 
-/// A batch may not directly hold another.
-pub struct NoNestedBatches;
+/// A batch may not directly hold another, and a call that an upgrade moved is not where it was.
+pub struct CallFilter;
 
-impl Contains<RuntimeCall> for NoNestedBatches {
+impl Contains<RuntimeCall> for CallFilter {
     fn contains(call: &RuntimeCall) -> bool {
+        use shown::{Upgrade, Upgrades};
+        if let RuntimeCall::SubtensorModule(subtensor::Call::set_mechanism_weights { .. }) = call {
+            return !Upgrades::applied().has(Upgrade::MoveCall);
+        }
+        if let RuntimeCall::SubtensorModule(subtensor::Call::set_mechanism_weights_moved {
+            ..
+        }) = call
+        {
+            return Upgrades::applied().has(Upgrade::MoveCall);
+        }
         use pallet_utility::Call as Utility;
         let (RuntimeCall::Utility(Utility::batch { calls })
         | RuntimeCall::Utility(Utility::batch_all { calls })
@@ -193,10 +212,11 @@ impl frame_system::Config for Runtime {
     type Nonce = Nonce;
     type AccountId = AccountId;
     type AccountData = pallet_balances::AccountData<Balance>;
+    type RuntimeEvent = shown::Event;
     type Version = RuntimeVersionOf;
     type BlockWeights = BlockWeights;
     type BlockLength = BlockLength;
-    type BaseCallFilter = NoNestedBatches;
+    type BaseCallFilter = CallFilter;
     type SS58Prefix = ConstU16<42>;
     type MaxConsumers = ConstU32<16>;
     type ExtensionsWeightInfo = fees::FreeExtensions;
@@ -216,8 +236,10 @@ impl aura::pallet::Config for Runtime {
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
 impl pallet_balances::Config for Runtime {
     type AccountStore = System;
+    type RuntimeEvent = shown::Event;
     type Balance = Balance;
     type ExistentialDeposit = ConstU64<500>;
+    type DustRemoval = fees::DustLeavesIssuance;
     type MaxLocks = ConstU32<50>;
     type MaxReserves = ConstU32<50>;
     type MaxFreezes = ConstU32<50>;
@@ -225,7 +247,8 @@ impl pallet_balances::Config for Runtime {
 
 #[derive_impl(pallet_transaction_payment::config_preludes::TestDefaultConfig)]
 impl pallet_transaction_payment::Config for Runtime {
-    type OnChargeTransaction = fees::FeeToAuthor;
+    type RuntimeEvent = shown::Event;
+    type OnChargeTransaction = fees::ChargeFee;
     type OperationalFeeMultiplier = ConstU8<5>;
     type WeightInfo = fees::FreeExtensions;
     type WeightToFee = fees::LinearWeightToFee;
@@ -234,16 +257,43 @@ impl pallet_transaction_payment::Config for Runtime {
 }
 
 impl pallet_utility::Config for Runtime {
-    type RuntimeEvent = RuntimeEvent;
+    type RuntimeEvent = shown::Event;
     type RuntimeCall = RuntimeCall;
     type PalletsOrigin = OriginCaller;
     type WeightInfo = ();
 }
 
 impl pallet_sudo::Config for Runtime {
-    type RuntimeEvent = RuntimeEvent;
+    type RuntimeEvent = shown::Event;
     type RuntimeCall = RuntimeCall;
     type WeightInfo = ();
+}
+
+impl pallet_multisig::Config for Runtime {
+    type RuntimeEvent = shown::Event;
+    type RuntimeCall = RuntimeCall;
+    type Currency = Balances;
+    type DepositBase = ConstU64<132_000_000>;
+    type DepositFactor = ConstU64<32_000_000>;
+    type MaxSignatories = ConstU32<100>;
+    type WeightInfo = ();
+    type BlockNumberProvider = System;
+}
+
+impl pallet_proxy::Config for Runtime {
+    type RuntimeEvent = shown::Event;
+    type RuntimeCall = RuntimeCall;
+    type Currency = Balances;
+    type ProxyType = proxies::ProxyType;
+    type ProxyDepositBase = ConstU64<60_000_000>;
+    type ProxyDepositFactor = ConstU64<33_000_000>;
+    type MaxProxies = ConstU32<20>;
+    type WeightInfo = ();
+    type MaxPending = ConstU32<75>;
+    type CallHasher = BlakeTwo256;
+    type AnnouncementDepositBase = ConstU64<36_000_000>;
+    type AnnouncementDepositFactor = ConstU64<68_000_000>;
+    type BlockNumberProvider = System;
 }
 
 impl commitments::pallet::Config for Runtime {
@@ -285,6 +335,16 @@ impl subtensor::Config for Runtime {
     type BurnAccountId = BurnAccountId;
 }
 
+/// Some fields of a mechanism's metagraph.
+fn selective(
+    netuid: NetUid,
+    mecid: MechId,
+    indexes: &[u16],
+) -> Option<SelectiveMetagraph<AccountId>> {
+    let all = SubtensorModule::metagraph(netuid, mecid)?;
+    Some(SelectiveMetagraph::of(all, indexes, || Commitments::encoded_of(netuid)))
+}
+
 sp_api::impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
@@ -302,10 +362,10 @@ sp_api::impl_runtime_apis! {
 
     impl sp_api::Metadata<Block> for Runtime {
         fn metadata() -> OpaqueMetadata {
-            OpaqueMetadata::new(Runtime::metadata().into())
+            shown::metadata()
         }
         fn metadata_at_version(version: u32) -> Option<OpaqueMetadata> {
-            Runtime::metadata_at_version(version)
+            shown::metadata_at_version(version)
         }
         fn metadata_versions() -> Vec<u32> {
             Runtime::metadata_versions()
@@ -386,7 +446,47 @@ sp_api::impl_runtime_apis! {
         }
     }
 
+    impl apis::AuraApi<Block> for Runtime {
+        fn slot_duration() -> aura::SlotDuration {
+            aura::SlotDuration(<SlotDuration as frame_support::traits::Get<u64>>::get())
+        }
+        fn authorities() -> Vec<aura::Public> {
+            aura::pallet::Authorities::<Runtime>::get().into_inner()
+        }
+    }
+
     impl apis::SubnetInfoRuntimeApi<Block> for Runtime {
+        fn get_subnet_info(netuid: NetUid) -> Option<SubnetInfo<AccountId>> {
+            SubtensorModule::subnet_info(netuid)
+        }
+        fn get_subnets_info() -> Vec<Option<SubnetInfo<AccountId>>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info).collect()
+        }
+        fn get_subnet_info_v2(netuid: NetUid) -> Option<SubnetInfov2<AccountId>> {
+            SubtensorModule::subnet_info_v2(netuid)
+        }
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2<AccountId>>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info_v2).collect()
+        }
+        fn get_subnet_hyperparams(netuid: NetUid) -> Option<SubnetHyperparams> {
+            SubtensorModule::hyperparameters_v1(netuid)
+        }
+        fn get_subnet_hyperparams_v2(netuid: NetUid) -> Option<SubnetHyperparamsV2> {
+            SubtensorModule::hyperparameters_v2(netuid)
+        }
+        fn get_selective_metagraph(
+            netuid: NetUid,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>> {
+            selective(netuid, info::MAIN, &metagraph_indexes)
+        }
+        fn get_selective_mechagraph(
+            netuid: NetUid,
+            subid: MechId,
+            metagraph_indexes: Vec<u16>,
+        ) -> Option<SelectiveMetagraph<AccountId>> {
+            selective(netuid, subid, &metagraph_indexes)
+        }
         fn get_all_dynamic_info() -> Vec<Option<DynamicInfo<AccountId>>> {
             SubtensorModule::networks().into_iter().map(SubtensorModule::dynamic_info).collect()
         }
@@ -449,6 +549,50 @@ sp_api::impl_runtime_apis! {
         }
         fn get_root_basket_positions(_: AccountId) -> Vec<(AccountId, u64, TaoBalance)> {
             Vec::new()
+        }
+        fn get_validator_basket_summary(hotkey: AccountId) -> BasketSummary<AccountId> {
+            BasketSummary {
+                hotkey,
+                nav_tao: TaoBalance(0),
+                spot_nav_tao: TaoBalance(0),
+                shares: 0,
+                deposited_tao: TaoBalance(0),
+                redeemed_tao: TaoBalance(0),
+                holdings: Vec::new(),
+            }
+        }
+        fn get_all_validator_baskets() -> Vec<BasketSummary<AccountId>> {
+            Vec::new()
+        }
+        fn get_basket_position(_: AccountId, _: AccountId) -> Option<BasketPosition<AccountId>> {
+            None
+        }
+        fn get_root_basket_portfolio(_: AccountId) -> Vec<BasketPosition<AccountId>> {
+            Vec::new()
+        }
+        fn get_beta_pricing(_: AccountId) -> Option<BetaPricing<AccountId>> {
+            None
+        }
+        fn get_all_beta_pricing(_: Option<AccountId>, _: u32) -> BetaPricingPage<AccountId> {
+            BetaPricingPage { pricing: Vec::new(), next: None }
+        }
+        fn get_beta_index() -> (U64F64, U64F64) {
+            (U64F64::from_num(1), U64F64::from_num(1))
+        }
+        fn get_beta_position(_: AccountId, _: AccountId) -> Option<BetaPosition<AccountId>> {
+            None
+        }
+        fn get_beta_portfolio(_: AccountId) -> Vec<BetaPosition<AccountId>> {
+            Vec::new()
+        }
+        fn get_basket_trading_status(_: AccountId) -> BasketTradingStatus {
+            BasketTradingStatus {
+                enabled: false,
+                frozen: false,
+                refill_blocks: 0,
+                tao_available: TaoBalance(0),
+                budget_tao: TaoBalance(0),
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a chain is started with: its version, block time and fee recipient, kept in its state.
 
 use crate::AccountId;
+use crate::shown::{Upgrade, Upgrades};
 use frame_support::parameter_types;
 use frame_support::traits::Get;
 use sp_version::{ApisVec, RuntimeVersion};
@@ -72,14 +73,26 @@ impl Get<RuntimeVersion> for RuntimeVersionOf {
 
 /// The version with the given runtime APIs.
 pub(crate) fn version(apis: ApisVec) -> RuntimeVersion {
+    let upgrades = Upgrades::applied();
     RuntimeVersion {
         spec_name: Cow::Borrowed("node-subtensor"),
         impl_name: Cow::Borrowed("node-subtensor"),
         authoring_version: 1,
         spec_version: SpecVersion::get(),
         impl_version: 1,
-        apis,
-        transaction_version: 1,
+        apis: shown_apis(apis, upgrades),
+        // As on the chain: it changes when calls move.
+        transaction_version: 1 + u32::from(upgrades.has(Upgrade::MoveCall)),
         system_version: 1,
     }
+}
+
+/// The runtime APIs without those that an upgrade removed.
+fn shown_apis(apis: ApisVec, upgrades: Upgrades) -> ApisVec {
+    if !upgrades.has(Upgrade::RemoveApi) {
+        return apis;
+    }
+    let mut apis = apis.into_owned();
+    apis.retain(|(id, _)| !upgrades.hide_api(id));
+    Cow::Owned(apis)
 }

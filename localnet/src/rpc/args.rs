@@ -89,11 +89,41 @@ impl Args {
 
     /// A block hash; absent means the youngest block.
     pub(crate) fn block(&mut self, node: &Node) -> Result<H256, RpcError> {
+        Ok(self.optional_hash()?.unwrap_or_else(|| node.chain.best().hash))
+    }
+
+    pub(crate) fn boolean(&mut self) -> Result<bool, RpcError> {
+        match self.next() {
+            Some(Value::Bool(value)) => Ok(value),
+            _ => Err(self.wrong("true or false")),
+        }
+    }
+
+    /// A block hash that must be there.
+    pub(crate) fn hash(&mut self) -> Result<H256, RpcError> {
+        self.optional_hash()?.ok_or_else(|| self.wrong("a hash of 32 bytes"))
+    }
+
+    pub(crate) fn optional_hash(&mut self) -> Result<Option<H256>, RpcError> {
         match self.optional_bytes()? {
-            None => Ok(node.chain.best().hash),
-            Some(hash) if hash.len() == H256::len_bytes() => Ok(H256::from_slice(&hash)),
+            None => Ok(None),
+            Some(hash) if hash.len() == H256::len_bytes() => Ok(Some(H256::from_slice(&hash))),
             Some(_) => Err(self.wrong("a hash of 32 bytes")),
         }
+    }
+
+    /// A hash or a list of hashes.
+    pub(crate) fn hashes(&mut self) -> Result<Vec<H256>, RpcError> {
+        let values = match self.next() {
+            Some(Value::Array(values)) => values,
+            Some(value) => vec![value],
+            None => return Err(self.wrong("a hash or a list of hashes")),
+        };
+        let hash = |value: &Value| match self.hex(value)? {
+            bytes if bytes.len() == H256::len_bytes() => Ok(H256::from_slice(&bytes)),
+            _ => Err(self.wrong("a hash of 32 bytes")),
+        };
+        values.iter().map(hash).collect()
     }
 
     pub(crate) fn account(&mut self) -> Result<node_subtensor_runtime::AccountId, RpcError> {

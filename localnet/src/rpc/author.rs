@@ -50,7 +50,7 @@ async fn submit_and_watch(params: &Params<'_>, pending: PendingSubscriptionSink,
             status = statuses.recv() => status,
         };
         let Some(status) = status else { return };
-        if !send(&sink, &status).await || status.is_last() {
+        if !send(node, &sink, &status).await || status.is_last() {
             return;
         }
     }

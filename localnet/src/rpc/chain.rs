@@ -28,8 +28,8 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
 fn block_hash(node: &Node, mut args: Args) -> Result<Value, RpcError> {
     let hash_of = |number: u64| -> Value {
         let number = u32::try_from(number).ok();
-        let block = number.and_then(|number| node.chain.block_at(number));
-        block.map_or(Value::Null, |block| json!(block.hash))
+        let hash = number.and_then(|number| node.chain.hash_at(number));
+        hash.map_or(Value::Null, |hash| json!(hash))
     };
     match args.next() {
         None => Ok(json!(node.chain.best().hash)),

@@ -4,7 +4,7 @@ use crate::{
     author::AuthorError,
     chain::{StateError, VerifyError},
     execution::CallError,
-    node::{NodeError, SnapshotError, SubmitError},
+    node::{NodeError, ReplaceError, SnapshotError, SubmitError},
     operator::OperatorError,
     pool::PoolRefusal,
 };
@@ -20,6 +20,8 @@ const POOL_ALREADY_IMPORTED: i32 = 1013;
 const POOL_TOO_LOW_PRIORITY: i32 = 1014;
 const POOL_IMMEDIATELY_DROPPED: i32 = 1016;
 const CLIENT: i32 = 4003;
+/// A block that the follower has not pinned.
+const INVALID_BLOCK: i32 = -32801;
 /// A development method could not do it.
 const DEVELOPMENT: i32 = 4100;
 
@@ -38,6 +40,10 @@ impl RpcError {
 
     pub(crate) fn params(why: String) -> Self {
         Self::new(INVALID_PARAMS, "Invalid params", why)
+    }
+
+    pub(crate) fn invalid_block() -> Self {
+        Self::new(INVALID_BLOCK, "Invalid block hash", None)
     }
 
     pub(crate) fn development(why: String) -> Self {
@@ -102,6 +108,12 @@ impl From<SnapshotError> for RpcError {
     }
 }
 
+impl From<ReplaceError> for RpcError {
+    fn from(error: ReplaceError) -> Self {
+        Self::development(error.to_string())
+    }
+}
+
 impl From<SubmitError> for RpcError {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -126,6 +138,7 @@ impl From<SubmitError> for RpcError {
             ),
             SubmitError::Pool(refusal) => refusal.into(),
             SubmitError::Author(error) => error.into(),
+            SubmitError::State(error) => error.into(),
         }
     }
 }

@@ -46,7 +46,7 @@ async fn follow(pending: PendingSubscriptionSink, node: Arc<Node>, head: fn(&Pro
     loop {
         while next <= head(&seen) {
             let Some(block) = node.chain.block_at(next) else { break };
-            if !send(&sink, &header(&block)).await {
+            if !send(&node, &sink, &header(&block)).await {
                 return;
             }
             next = next.saturating_add(1);

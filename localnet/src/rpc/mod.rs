@@ -1,29 +1,37 @@
 //! The node's JSON-RPC, over HTTP and WebSocket on one port: the methods of a Substrate node's legacy API
-//! with the aliases that Bittensor's clients use, and `dev_*` for development.
-//!
-//! `archive_v1_*` and `chainHead_v1_*` are not listed on purpose: clients that find either prefix expect all
-//! of it, and every client that we know is served by the legacy methods alone.
+//! with the aliases that Bittensor's clients use, the `v1` methods that replace it, and `dev_*` for
+//! development.
 
+mod archive;
 mod args;
 mod author;
 mod chain;
+mod chain_head;
 mod dev;
 mod errors;
+mod faults;
 mod heads;
 mod state;
+mod storage_items;
 mod system;
+mod transactions;
 
 use crate::node::Node;
 use args::Args;
+pub(crate) use chain_head::Follows;
 use errors::RpcError;
+pub(crate) use faults::{Faults, FaultyLayer};
 use jsonrpsee::{
     PendingSubscriptionSink, RpcModule, SubscriptionMessage, SubscriptionSink,
     server::{RandomStringIdProvider, ServerConfig},
     types::ErrorObjectOwned,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::task::{AbortHandle, JoinSet};
+pub(crate) use transactions::Broadcasts;
 
 /// As a Substrate node's default.
 const MAX_REQUEST_BYTES: u32 = 15 * 1024 * 1024;
@@ -54,6 +62,9 @@ pub(crate) fn module(node: Arc<Node>) -> Result<RpcModule<Arc<Node>>, RegisterEr
     state::register(&mut methods)?;
     author::register(&mut methods)?;
     system::register(&mut methods)?;
+    chain_head::register(&mut methods)?;
+    archive::register(&mut methods)?;
+    transactions::register(&mut methods)?;
     dev::register(&mut methods)?;
     let mut module = methods.0;
     let mut names: Vec<&str> = module.method_names().chain(["rpc_methods"]).collect();
@@ -104,8 +115,12 @@ fn reply<R: Serialize>(answer: Result<R, RpcError>) -> Result<Value, ErrorObject
         .map_err(|error| RpcError::development(format!("the answer has no JSON: {error}")).into())
 }
 
-/// Sends `item`; `false` when the subscriber is gone.
-async fn send(sink: &SubscriptionSink, item: &impl Serialize) -> bool {
+/// Sends `item`, when no fault holds it back; `false` when the subscriber is gone.
+async fn send(node: &Node, sink: &SubscriptionSink, item: &impl Serialize) -> bool {
+    tokio::select! {
+        () = node.faults.thawed() => {}
+        () = sink.closed() => return false,
+    }
     match serde_json::value::to_raw_value(item) {
         Ok(item) => sink.send(SubscriptionMessage::from(item)).await.is_ok(),
         Err(error) => {
@@ -118,6 +133,18 @@ async fn send(sink: &SubscriptionSink, item: &impl Serialize) -> bool {
 /// Accepts a subscription; `None` when the subscriber is gone already.
 async fn accept(pending: PendingSubscriptionSink) -> Option<SubscriptionSink> {
     pending.accept().await.ok()
+}
+
+/// What runs beside the connections. It ends with the server's runtime.
+#[derive(Default)]
+pub(crate) struct Tasks(Mutex<JoinSet<()>>);
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let mut tasks = self.0.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task)
+    }
 }
 
 /// `0x`-prefixed hexadecimal.

@@ -15,6 +15,8 @@ use sp_version::RuntimeVersion;
 const MAX_KEYS: usize = 1_000_000;
 /// Keys when the client does not say how many.
 const DEFAULT_KEYS: u64 = 1_000;
+/// Blocks whose changes one query looks through.
+const MAX_QUERIED_BLOCKS: u32 = 10_000;
 /// Keys that one subscription may watch.
 const MAX_WATCHED_KEYS: usize = 1_024;
 
@@ -63,6 +65,11 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
         let keys = args.keys()?;
         let at = args.block(node)?;
         Ok(json!([changes(node, &at, &keys)?]))
+    })?;
+    methods.blocking(&["state_queryStorage"], |node, mut args| {
+        let keys = args.keys()?;
+        let (from, to) = (args.hash()?, args.block(node)?);
+        query_range(node, &keys, &from, &to)
     })?;
     methods.blocking(&["state_getReadProof"], |node, mut args| {
         let keys = args.keys()?;
@@ -118,6 +125,41 @@ fn changes(node: &Node, at: &H256, keys: &[Vec<u8>]) -> Result<Value, RpcError> 
     Ok(json!({ "block": at, "changes": changes }))
 }
 
+/// The values of `keys` after block `from`, then those that each block up to `to` changed.
+fn query_range(
+    node: &Node,
+    keys: &[Vec<u8>],
+    from: &H256,
+    to: &H256,
+) -> Result<Vec<Value>, RpcError> {
+    let number = |hash: &H256| {
+        let block = node.chain.block(hash).ok_or(crate::chain::StateError::UnknownBlock(*hash));
+        block.map(|block| block.header.number)
+    };
+    let (first, last) = (number(from)?, number(to)?);
+    if last < first || last.saturating_sub(first) > MAX_QUERIED_BLOCKS {
+        let why =
+            format!("blocks {first} to {last}: at most {MAX_QUERIED_BLOCKS}, the older first");
+        return Err(RpcError::params(why));
+    }
+    let mut known: Vec<Option<Option<Vec<u8>>>> = vec![None; keys.len()];
+    let mut sets = Vec::new();
+    for block in (first..=last).filter_map(|number| node.chain.block_at(number)) {
+        let mut news = Vec::new();
+        for (key, known) in keys.iter().zip(&mut known) {
+            let value = node.chain.storage(&block.hash, key)?;
+            if known.as_ref() != Some(&value) {
+                news.push(json!([hex(key), value.as_ref().map(hex)]));
+                *known = Some(value);
+            }
+        }
+        if !news.is_empty() {
+            sets.push(json!({ "block": block.hash, "changes": news }));
+        }
+    }
+    Ok(sets)
+}
+
 fn runtime_version(node: &Node, at: &H256) -> Result<RuntimeVersion, NodeError> {
     Ok(execution::ask(&node.chain.state(at)?, "Core_version", &[])?)
 }
@@ -148,7 +190,7 @@ async fn watch_storage(params: &Params<'_>, pending: PendingSubscriptionSink, no
                 *known = Some(value);
             }
         }
-        if !news.is_empty() && !send(&sink, &json!({ "block": at, "changes": news })).await {
+        if !news.is_empty() && !send(node, &sink, &json!({ "block": at, "changes": news })).await {
             return;
         }
         tokio::select! {
@@ -158,15 +200,27 @@ async fn watch_storage(params: &Params<'_>, pending: PendingSubscriptionSink, no
     }
 }
 
-/// Tells the runtime's version. It does not change in a chain's life: there are no upgrades here.
+/// Tells the runtime's version, and again when `dev_upgrade` has changed it.
 async fn watch_version(pending: PendingSubscriptionSink, node: &Node) {
-    match runtime_version(node, &node.chain.best().hash) {
-        Err(error) => pending.reject(ErrorObjectOwned::from(RpcError::from(error))).await,
-        Ok(version) => {
-            let Some(sink) = accept(pending).await else { return };
-            if send(&sink, &version).await {
-                sink.closed().await;
+    let mut changes = node.follow();
+    let Some(sink) = accept(pending).await else { return };
+    let mut told = None;
+    loop {
+        changes.mark_unchanged();
+        let best = node.chain.best().hash;
+        let spec = node.spec_at(&best);
+        if told != Some(spec) {
+            // A state that a revert took away while it was read: the next change brings another.
+            if let Ok(version) = runtime_version(node, &best) {
+                if !send(node, &sink, &version).await {
+                    return;
+                }
+                told = Some(spec);
             }
+        }
+        tokio::select! {
+            () = sink.closed() => return,
+            alive = changes.changed() => if alive.is_err() { return },
         }
     }
 }

@@ -6,8 +6,16 @@ use codec::Encode;
 use pallet_transaction_payment_rpc_runtime_api::{FeeDetails, RuntimeDispatchInfo};
 use serde_json::{Value, json};
 
+/// What the chain is called.
+pub(super) const CHAIN: &str = "Bittensor Local";
+
+/// What amounts and addresses look like.
+pub(super) fn properties() -> Value {
+    json!({ "ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "TAO" })
+}
+
 pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
-    methods.method(&["system_chain"], |_, _| Ok("Bittensor Local"))?;
+    methods.method(&["system_chain"], |_, _| Ok(CHAIN))?;
     methods.method(&["system_name"], |_, _| Ok("ganglion localnet"))?;
     methods.method(&["system_version"], |_, _| Ok(env!("CARGO_PKG_VERSION")))?;
     methods.method(&["system_chainType"], |_, _| Ok("Local"))?;
@@ -20,8 +28,11 @@ pub(super) fn register(methods: &mut Registry) -> Result<(), RegisterError> {
         let best = node.chain.best().header.number;
         Ok(json!({ "startingBlock": 0, "currentBlock": best, "highestBlock": best }))
     })?;
-    methods.method(&["system_properties"], |_, _| {
-        Ok(json!({ "ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "TAO" }))
+    methods.method(&["system_properties"], |_, _| Ok(properties()))?;
+    methods.blocking(&["system_dryRun", "system_dryRunAt"], |node, mut args| {
+        let extrinsic = args.bytes()?;
+        let at = args.block(node)?;
+        Ok(hex(node.dry_run(&at, &extrinsic)?.encode()))
     })?;
     methods.method(&["system_accountNextIndex", "account_nextIndex"], |node, mut args| {
         Ok(node.next_nonce(&args.account()?)?)

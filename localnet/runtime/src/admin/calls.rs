@@ -191,7 +191,8 @@ mod calls {
         pub fn sudo_set_rho(origin: OriginFor<T>, netuid: NetUid, rho: u16) -> DispatchResult {
             let who = Self::owner_or_root(origin, netuid, H::Rho)?;
             Self::ensure_exists(netuid)?;
-            Subtensor::<T>::set_rho(netuid, rho);
+            // The chain emits no event for this one.
+            subtensor::Rho::<T>::insert(netuid, rho);
             Self::changed(who, netuid, H::Rho);
             Ok(())
         }
@@ -658,7 +659,8 @@ mod calls {
             let who = Self::owner_or_root(origin, netuid, H::AlphaSigmoidSteepness)?;
             Self::ensure_exists(netuid)?;
             ensure!(who.is_none() || steepness >= 0, Error::<T>::NegativeSigmoidSteepness);
-            Subtensor::<T>::set_sigmoid_steepness(netuid, steepness);
+            // The chain emits no event for this one.
+            subtensor::AlphaSigmoidSteepness::<T>::insert(netuid, steepness);
             Self::changed(who, netuid, H::AlphaSigmoidSteepness);
             Ok(())
         }
@@ -947,6 +949,19 @@ mod calls {
             Self::ensure_exists(netuid)?;
             subtensor::SubnetEmissionEnabled::<T>::insert(netuid, enabled);
             Self::deposit_event(Event::SubnetEmissionEnabledSet { netuid, enabled });
+            Ok(())
+        }
+
+        /// Sets whether the owner's part is locked.
+        #[pallet::call_index(95)]
+        #[pallet::weight(ADMIN_WEIGHT)]
+        pub fn sudo_set_owner_cut_auto_lock_enabled(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            enabled: bool,
+        ) -> DispatchResult {
+            Self::owner_or_root_outside_window(origin, netuid)?;
+            subtensor::OwnerCutAutoLockEnabled::<T>::insert(netuid, enabled);
             Ok(())
         }
 

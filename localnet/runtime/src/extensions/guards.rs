@@ -2,18 +2,33 @@
 
 use crate::subtensor::{Call, Error, Pallet};
 use crate::types::{AxonInfo, MechId, NetUid, PrometheusInfo};
-use crate::{AccountId, Runtime};
+use crate::{AccountId, Runtime, RuntimeCall};
 use frame_support::ensure;
 
 type Subtensor = Pallet<Runtime>;
 type Refusal = Error<Runtime>;
 
 /// What the pool checks of a call.
-pub(super) fn check(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
+pub(super) fn check(who: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
+    Subtensor::check_coldkey_swap(who, is_of_a_coldkey_swap(call))?;
+    let RuntimeCall::SubtensorModule(call) = call else { return Ok(()) };
     check_weights(who, call)?;
     check_rate_limits(who, call)?;
     check_takes(who, call)?;
     check_serving(who, call)
+}
+
+/// Whether a coldkey whose swap was announced may still make this call.
+fn is_of_a_coldkey_swap(call: &RuntimeCall) -> bool {
+    matches!(
+        call,
+        RuntimeCall::SubtensorModule(
+            Call::announce_coldkey_swap { .. }
+                | Call::swap_coldkey_announced { .. }
+                | Call::dispute_coldkey_swap { .. }
+                | Call::clear_coldkey_swap_announcement { .. }
+        ) | RuntimeCall::MevShield(_)
+    )
 }
 
 /// The pool's code for an error.
@@ -64,6 +79,7 @@ fn check_weights(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
     match call {
         Call::set_weights { netuid, .. }
         | Call::set_mechanism_weights { netuid, .. }
+        | Call::set_mechanism_weights_moved { netuid, .. }
         | Call::commit_weights { netuid, .. }
         | Call::commit_mechanism_weights { netuid, .. } => check_stake(who, *netuid),
         Call::commit_timelocked_weights { netuid, reveal_round, .. }
@@ -133,7 +149,10 @@ fn check_batch_reveal(
 fn check_rate_limits(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
     match call {
         Call::set_weights { netuid, .. } => check_set(who, *netuid, MechId(0)),
-        Call::set_mechanism_weights { netuid, mecid, .. } => check_set(who, *netuid, *mecid),
+        Call::set_mechanism_weights { netuid, mecid, .. }
+        | Call::set_mechanism_weights_moved { netuid, mecid, .. } => {
+            check_set(who, *netuid, *mecid)
+        }
         Call::commit_weights { netuid, .. } => {
             check_limit(who, *netuid, MechId(0), Refusal::CommittingWeightsTooFast)
         }
@@ -169,8 +188,9 @@ fn check_limit(
 
 fn check_takes(who: &AccountId, call: &Call<Runtime>) -> Result<(), Refusal> {
     match call {
-        Call::increase_take { hotkey, take } => Subtensor::check_take(who, hotkey, *take, true),
-        Call::decrease_take { hotkey, take } => Subtensor::check_take(who, hotkey, *take, false),
+        Call::increase_take { hotkey, take } | Call::decrease_take { hotkey, take } => {
+            Subtensor::check_take(who, hotkey, *take)
+        }
         _ => Ok(()),
     }
 }

@@ -79,20 +79,36 @@ impl<T: Config> Pallet<T> {
         Self::balances_event(pallet_balances::Event::Deposit { who: account, amount: amount.0 });
     }
 
-    /// Burns what a dissolved subnet's account still holds, but for the least balance.
-    pub(crate) fn burn_rest_of_subnet(netuid: NetUid) {
-        let account = Self::subnet_account(netuid);
-        let rest = Self::spendable(&account);
-        if rest.0 == 0 {
-            return;
+    /// Recycles what a dissolved subnet's account still holds, but for the least balance.
+    pub(crate) fn recycle_rest_of_subnet(netuid: NetUid) {
+        let rest = Self::spendable(&Self::subnet_account(netuid));
+        if rest.0 > 0 {
+            Self::recycle_from(Self::subnet_account(netuid), rest);
         }
-        pallet_balances::TotalIssuance::<T>::mutate(|total| {
-            *total = total.saturating_sub(rest.0);
-        });
+    }
+
+    /// Recycles TAO of a subnet's account, which stays alive.
+    pub(crate) fn recycle_from_subnet(netuid: NetUid, amount: TaoBalance) -> DispatchResult {
+        let account = Self::subnet_account(netuid);
+        ensure!(amount <= Self::spendable(&account), Error::<T>::InsufficientTaoBalance);
+        Self::recycle_from(account, amount);
+        Ok(())
+    }
+
+    fn recycle_from(account: T::AccountId, amount: TaoBalance) {
         frame_system::Account::<T>::mutate(&account, |info| {
-            info.data.free = info.data.free.saturating_sub(rest.0);
+            info.data.free = info.data.free.saturating_sub(amount.0);
         });
-        Self::balances_event(pallet_balances::Event::Withdraw { who: account, amount: rest.0 });
+        Self::recycle_withdrawn(amount);
+        Self::balances_event(pallet_balances::Event::Withdraw { who: account, amount: amount.0 });
+    }
+
+    /// Takes TAO that is in no account any more out of both issuances.
+    pub fn recycle_withdrawn(amount: TaoBalance) {
+        pallet_balances::TotalIssuance::<T>::mutate(|total| {
+            *total = total.saturating_sub(amount.0);
+        });
+        TotalIssuance::<T>::mutate(|total| *total = total.saturating_sub(amount));
     }
 
     fn balances_event(event: pallet_balances::Event<T>) {

@@ -175,6 +175,19 @@ mod calls {
             Self::do_register_network(coldkey, hotkey, None)
         }
 
+        /// Gives 1,000 TAO for a proof of work, where the chain was started with a faucet.
+        #[pallet::call_index(60)]
+        #[pallet::weight(FREE)]
+        pub fn faucet(
+            origin: OriginFor<T>,
+            block_number: u64,
+            nonce: u64,
+            work: Vec<u8>,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_faucet(coldkey, block_number, nonce, &work)
+        }
+
         /// Ends a subnet; root only, whatever the argument says.
         #[pallet::call_index(61)]
         #[pallet::weight(priced(1_684_500))]
@@ -277,6 +290,22 @@ mod calls {
             let coldkey = ensure_signed(origin)?;
             let swap = Swap { coldkey, old: hotkey, new: new_hotkey, keep_stake: false };
             Self::do_swap_hotkey(&swap, netuid)
+        }
+
+        /// Puts a coldkey in another's place at a cost; root only.
+        #[pallet::call_index(71)]
+        #[pallet::weight(priced(275_300))]
+        pub fn swap_coldkey(
+            origin: OriginFor<T>,
+            old_coldkey: T::AccountId,
+            new_coldkey: T::AccountId,
+            swap_cost: TaoBalance,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            Self::pay_for_swap(&old_coldkey, swap_cost)?;
+            Self::swap_coldkeys(&old_coldkey, &new_coldkey)?;
+            ColdkeySwapAnnouncements::<T>::remove(&old_coldkey);
+            Ok(())
         }
 
         /// As `swap_hotkey`; the stake may stay where it is.
@@ -749,6 +778,20 @@ mod calls {
             Self::do_set_weights(&hotkey, netuid, mecid, row)
         }
 
+        /// `set_mechanism_weights` under the index to which an upgrade moves it; hidden until then.
+        #[pallet::call_index(219)]
+        #[pallet::weight(FREE)]
+        pub fn set_mechanism_weights_moved(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            dests: Vec<u16>,
+            weights: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            Self::set_mechanism_weights(origin, netuid, mecid, dests, weights, version_key)
+        }
+
         /// Ends a subnet.
         #[pallet::call_index(120)]
         #[pallet::weight(priced(1_684_500))]
@@ -767,6 +810,47 @@ mod calls {
             Ok(())
         }
 
+        /// Announces the hash of the coldkey that will take the signer's place.
+        #[pallet::call_index(125)]
+        #[pallet::weight(priced(100_000))]
+        pub fn announce_coldkey_swap(
+            origin: OriginFor<T>,
+            new_coldkey_hash: T::Hash,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_announce_coldkey_swap(coldkey, new_coldkey_hash)
+        }
+
+        /// Puts the announced coldkey in the signer's place.
+        #[pallet::call_index(126)]
+        #[pallet::weight(priced(275_300))]
+        pub fn swap_coldkey_announced(
+            origin: OriginFor<T>,
+            new_coldkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_swap_coldkey_announced(coldkey, new_coldkey)
+        }
+
+        /// Holds the signer's announced swap until root decides.
+        #[pallet::call_index(127)]
+        #[pallet::weight(priced(100_000))]
+        pub fn dispute_coldkey_swap(origin: OriginFor<T>) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_dispute_coldkey_swap(coldkey)
+        }
+
+        /// Withdraws a coldkey's announcement and its dispute; root only.
+        #[pallet::call_index(128)]
+        #[pallet::weight(priced(100_000))]
+        pub fn reset_coldkey_swap(origin: OriginFor<T>, coldkey: T::AccountId) -> DispatchResult {
+            ensure_root(origin)?;
+            ColdkeySwapAnnouncements::<T>::remove(&coldkey);
+            ColdkeySwapDisputes::<T>::remove(&coldkey);
+            Self::deposit_event(Event::ColdkeySwapReset { who: coldkey });
+            Ok(())
+        }
+
         /// Buys alpha and burns it.
         #[pallet::call_index(132)]
         #[pallet::weight(priced(1_746_154))]
@@ -779,6 +863,14 @@ mod calls {
         ) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_add_stake_burn(Position { coldkey, hotkey, netuid }, amount, limit)
+        }
+
+        /// Withdraws the signer's announcement.
+        #[pallet::call_index(133)]
+        #[pallet::weight(priced(100_000))]
+        pub fn clear_coldkey_swap_announcement(origin: OriginFor<T>) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_clear_coldkey_swap(coldkey)
         }
 
         /// Registers a hotkey for at most a price.

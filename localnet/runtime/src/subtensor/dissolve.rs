@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Version from which the chain's own share is settled apart from the stakers'.
+const SETTLED_WITHOUT_PROTOCOL_SINCE: u32 = 437;
+
 impl<T: Config> Pallet<T> {
     /// Ends a subnet and pays its pool to its stakers in proportion to their alpha.
     pub(crate) fn dissolve(netuid: NetUid) -> DispatchResult {
@@ -18,7 +21,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Divides the pool as if all alpha were sold at once: stakers get their part, and what belongs
-    /// to the pool's own alpha is burned.
+    /// to the chain's own alpha is recycled.
     fn pay_out_stakers(netuid: NetUid) -> DispatchResult {
         let positions: Vec<_> = AlphaV2::<T>::iter_keys()
             .filter(|(_, _, of)| *of == netuid)
@@ -27,22 +30,36 @@ impl<T: Config> Pallet<T> {
                 (hotkey, coldkey, stake.0)
             })
             .collect();
-        let staked: u128 = positions.iter().map(|(_, _, stake)| u128::from(*stake)).sum();
-        let total = staked.saturating_add(u128::from(SubnetAlphaIn::<T>::get(netuid).0));
         let pool = SubnetTAO::<T>::get(netuid);
         let stakes: Vec<u64> = positions.iter().map(|(_, _, stake)| *stake).collect();
-        for ((hotkey, coldkey, _), part) in positions.into_iter().zip(parts(pool.0, &stakes, total))
-        {
+        let protocol = Protocol {
+            alpha: Self::protocol_alpha(netuid),
+            takes_remainders: T::Rules::get().spec < SETTLED_WITHOUT_PROTOCOL_SINCE,
+        };
+        let parts = parts(pool.0, &stakes, protocol);
+        for ((hotkey, coldkey, _), part) in positions.into_iter().zip(parts) {
             if part > 0 {
-                Self::pay_from_subnet(netuid, &coldkey, TaoBalance(part))?;
+                // A staker who cannot be paid (less than the least balance) does not keep the subnet alive.
+                let _ = Self::pay_from_subnet(netuid, &coldkey, TaoBalance(part));
             }
             AlphaV2::<T>::remove((&hotkey, &coldkey, netuid));
             TotalHotkeyAlpha::<T>::remove(&hotkey, netuid);
             TotalHotkeySharesV2::<T>::remove(&hotkey, netuid);
         }
         TotalStake::<T>::mutate(|total| *total = total.saturating_sub(pool));
-        Self::burn_rest_of_subnet(netuid);
+        Self::recycle_rest_of_subnet(netuid);
         Ok(())
+    }
+
+    /// Alpha that shares in the pool and is nobody's stake: what the chain itself bought and, of
+    /// subnets registered since this was introduced, the pool's own.
+    fn protocol_alpha(netuid: NetUid) -> AlphaBalance {
+        let bought = SubnetProtocolAlpha::<T>::get(netuid);
+        if NetworkRegisteredAt::<T>::get(netuid) > TaoInRefundDeploymentBlock::<T>::get() {
+            bought.saturating_add(SubnetAlphaIn::<T>::get(netuid))
+        } else {
+            bought
+        }
     }
 
     fn forget_neurons(netuid: NetUid) {
@@ -181,19 +198,30 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// Each stake's part of a pool that `total` alpha share, rounded down; what rounding leaves goes,
-/// rao by rao, to those it took most from.
-fn parts(pool: u64, stakes: &[u64], total: u128) -> Vec<u64> {
+/// The chain's own share in a dissolved pool.
+#[derive(Clone, Copy)]
+struct Protocol {
+    alpha: AlphaBalance,
+    /// Whether it may be given a rao that rounding left, as a staker may.
+    takes_remainders: bool,
+}
+
+/// Each stake's part of a pool that all alpha shares, rounded down; what rounding leaves goes, rao
+/// by rao, to those it took most from, the earlier first.
+fn parts(pool: u64, stakes: &[u64], protocol: Protocol) -> Vec<u64> {
     let pool = u128::from(pool);
-    let divided = |stake: u128| {
-        let value = pool.saturating_mul(stake);
+    let shares = || stakes.iter().copied().chain([protocol.alpha.0]).map(u128::from);
+    let total: u128 = shares().sum();
+    let divided = |share: u128| {
+        let value = pool.saturating_mul(share);
         (value.checked_div(total).unwrap_or(0), value.checked_rem(total).unwrap_or(0))
     };
-    let staked = stakes.iter().map(|stake| u128::from(*stake)).sum();
-    let mut parts: Vec<(u128, u128)> =
-        stakes.iter().map(|stake| divided(u128::from(*stake))).collect();
-    let paid: u128 = parts.iter().map(|(part, _)| part).sum();
-    let left = usize::try_from(divided(staked).0.saturating_sub(paid)).unwrap_or(0);
+    let mut parts: Vec<(u128, u128)> = shares().map(divided).collect();
+    if !protocol.takes_remainders {
+        parts.truncate(stakes.len());
+    }
+    let remainders: u128 = parts.iter().map(|(_, rest)| rest).sum();
+    let left = usize::try_from(remainders.checked_div(total).unwrap_or(0)).unwrap_or(0);
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|at| core::cmp::Reverse(parts.get(*at).map(|(_, rest)| *rest)));
     for at in order.into_iter().take(left) {
@@ -201,18 +229,34 @@ fn parts(pool: u64, stakes: &[u64], total: u128) -> Vec<u64> {
             *part = part.saturating_add(1);
         }
     }
+    parts.truncate(stakes.len());
     parts.into_iter().map(|(part, _)| u64::try_from(part).unwrap_or(u64::MAX)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parts;
+    use super::{AlphaBalance, Protocol, parts};
+
+    fn beside(alpha: u64, takes_remainders: bool) -> Protocol {
+        Protocol { alpha: AlphaBalance(alpha), takes_remainders }
+    }
 
     #[test]
     fn what_rounding_leaves_goes_to_those_it_took_most_from() {
-        assert_eq!(parts(100, &[1, 1, 1], 3), [34, 33, 33]);
-        assert_eq!(parts(100, &[1, 2], 3), [33, 67]);
-        assert_eq!(parts(100, &[1, 1], 4), [25, 25]);
-        assert_eq!(parts(100, &[], 0), Vec::<u64>::new());
+        let alone = beside(0, true);
+        assert_eq!(parts(100, &[1, 1, 1], alone), [34, 33, 33]);
+        assert_eq!(parts(100, &[1, 2], alone), [33, 67]);
+        assert_eq!(parts(100, &[1, 1], beside(2, true)), [25, 25]);
+        assert_eq!(parts(100, &[], alone), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn the_chains_own_share_takes_part_in_the_split_of_remainders_or_not() {
+        // 7 among 2 + 2 + 3 of alpha is exact; 8 leaves 2/7, 2/7 and 3/7: one rao, the chain's.
+        assert_eq!(parts(8, &[2, 2], beside(3, true)), [2, 2]);
+        assert_eq!(parts(8, &[2, 2], beside(3, false)), [2, 2]);
+        // 10 leaves 6/7, 6/7 and 2/7: two rao; without the chain's share the stakers' 12/7 give one.
+        assert_eq!(parts(10, &[2, 2], beside(3, true)), [3, 3]);
+        assert_eq!(parts(10, &[2, 2], beside(3, false)), [3, 2]);
     }
 }

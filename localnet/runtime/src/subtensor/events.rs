@@ -150,6 +150,9 @@ mod events {
         /// Adjustment alpha set.
         #[codec(index = 56)]
         AdjustmentAlphaSet(NetUid, u64),
+        /// Account, rao.
+        #[codec(index = 57)]
+        Faucet(T::AccountId, u64),
         /// Subnet owner cut set.
         #[codec(index = 58)]
         SubnetOwnerCutSet(u16),
@@ -193,6 +196,18 @@ mod events {
         /// Min delegate take set.
         #[codec(index = 69)]
         MinDelegateTakeSet(PerU16),
+        /// A coldkey said by which it will be replaced.
+        #[codec(index = 70)]
+        ColdkeySwapAnnounced { who: T::AccountId, new_coldkey_hash: T::Hash },
+        /// Root withdrew an announcement and its dispute.
+        #[codec(index = 71)]
+        ColdkeySwapReset { who: T::AccountId },
+        /// A coldkey took another's place.
+        #[codec(index = 72)]
+        ColdkeySwapped { old_coldkey: T::AccountId, new_coldkey: T::AccountId },
+        /// A coldkey's announced swap was disputed.
+        #[codec(index = 73)]
+        ColdkeySwapDisputed { coldkey: T::AccountId },
         /// Hotkey, subnet, block, children.
         #[codec(index = 76)]
         SetChildrenScheduled(T::AccountId, NetUid, u64, Vec<(u64, T::AccountId)>),
@@ -309,6 +324,17 @@ mod events {
             amount: TaoBalance,
             alpha: AlphaBalance,
         },
+        /// A coldkey withdrew its announcement.
+        #[codec(index = 127)]
+        ColdkeySwapCleared { who: T::AccountId },
+        /// A coldkey without TAO paid a transaction's fee in alpha.
+        #[codec(index = 128)]
+        TransactionFeePaidWithAlpha {
+            who: T::AccountId,
+            netuid: NetUid,
+            alpha_fee: AlphaBalance,
+            tao_amount: TaoBalance,
+        },
         /// Burn half life set.
         #[codec(index = 129)]
         BurnHalfLifeSet { netuid: NetUid, burn_half_life: u16 },
@@ -333,5 +359,8 @@ mod events {
         /// Liquid alpha consensus mode set.
         #[codec(index = 146)]
         LiquidAlphaConsensusModeSet(NetUid, ConsensusMode),
+        /// An upgrade of a development chain brought an event; hidden until then.
+        #[codec(index = 250)]
+        DevUpgraded { spec_version: u32 },
     }
 }

@@ -39,21 +39,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What a change of take must pass before it reaches a block.
+    /// What a change of take must pass before it reaches a block: the bounds, then whose it is.
     pub(crate) fn check_take(
         coldkey: &T::AccountId,
         hotkey: &T::AccountId,
         take: PerU16,
-        up: bool,
     ) -> Result<(), Error<T>> {
-        Self::ensure_owns(coldkey, hotkey)?;
         let (min, max) = (MinDelegateTake::<T>::get(), MaxDelegateTake::<T>::get());
         ensure!(take >= min, Error::<T>::DelegateTakeTooLow);
         ensure!(take <= max, Error::<T>::DelegateTakeTooHigh);
-        if let Ok(current) = Delegates::<T>::try_get(hotkey) {
-            let ok = if up { take > current } else { take < current };
-            ensure!(ok, Error::<T>::DelegateTakeTooLow);
-        }
+        Self::ensure_owns(coldkey, hotkey)
+    }
+
+    /// Refuses a take that does not move in the call's direction; a hotkey without one may take any.
+    fn ensure_direction(hotkey: &T::AccountId, moves: impl Fn(PerU16) -> bool) -> DispatchResult {
+        let fits = Delegates::<T>::try_get(hotkey).map_or(true, moves);
+        ensure!(fits, Error::<T>::DelegateTakeTooLow);
         Ok(())
     }
 
@@ -63,7 +64,8 @@ impl<T: Config> Pallet<T> {
         hotkey: T::AccountId,
         take: PerU16,
     ) -> DispatchResult {
-        Self::check_take(&coldkey, &hotkey, take, false)?;
+        Self::check_take(&coldkey, &hotkey, take)?;
+        Self::ensure_direction(&hotkey, |current| take < current)?;
         Delegates::<T>::insert(&hotkey, take);
         Self::note_take(&hotkey);
         Self::deposit_event(Event::TakeDecreased(coldkey, hotkey, take));
@@ -76,7 +78,8 @@ impl<T: Config> Pallet<T> {
         hotkey: T::AccountId,
         take: PerU16,
     ) -> DispatchResult {
-        Self::check_take(&coldkey, &hotkey, take, true)?;
+        Self::check_take(&coldkey, &hotkey, take)?;
+        Self::ensure_direction(&hotkey, |current| take > current)?;
         ensure!(Self::take_limit_passed(&hotkey), Error::<T>::DelegateTxRateLimitExceeded);
         Self::note_take(&hotkey);
         Delegates::<T>::insert(&hotkey, take);

@@ -10,17 +10,22 @@
 //! subject. It does no consensus, emission or pool arithmetic of its own: it reads storage,
 //! asks `scoring`, and writes storage.
 
+mod absent;
 mod accounts;
+mod alpha_fees;
 mod block_step;
 mod calls;
 mod coinbase;
+mod coldkey_swap;
 mod commits;
+mod constants;
 mod delegates;
 mod dissolve;
 mod distribution;
 mod epoch;
 mod errors;
 mod events;
+mod faucet;
 mod genesis;
 mod identity;
 mod keys;
@@ -28,6 +33,7 @@ mod limits;
 mod mechanisms;
 mod networks;
 mod neurons;
+mod old_views;
 mod pool;
 mod registration;
 mod root;
@@ -38,10 +44,13 @@ mod shares;
 mod staking;
 mod storage;
 mod swaps;
+mod symbols;
 mod timelock;
 mod views;
 mod weights;
 
+pub use alpha_fees::{FeePosition, PaidInAlpha};
+pub use faucet::FAUCET_KEY;
 pub use genesis::{GenesisNeuron, GenesisSubnet};
 pub(crate) use limits::{Limited, OWNER_HOTKEY_LIMIT};
 pub use pallet::*;
@@ -126,6 +135,8 @@ pub trait OnDissolve {
 
 /// The pallet.
 #[import_section(storage::storage)]
+#[import_section(absent::absent)]
+#[import_section(constants::constants)]
 #[import_section(events::events)]
 #[import_section(errors::errors)]
 #[import_section(calls::calls)]
@@ -273,12 +284,22 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::block_step();
+            Self::show_upgrade();
             Weight::zero()
         }
     }
 }
 
 impl<T: Config> Pallet<T> {
+    /// Emits the event that an upgrade brought, if it was applied.
+    fn show_upgrade() {
+        use crate::shown::{Upgrade, Upgrades};
+        if Upgrades::applied().has(Upgrade::AddEvent) {
+            let spec_version = T::Version::get().spec_version;
+            Self::deposit_event(Event::DevUpgraded { spec_version });
+        }
+    }
+
     /// Height of the block being made.
     pub fn now() -> u64 {
         sp_runtime::traits::UniqueSaturatedInto::unique_saturated_into(

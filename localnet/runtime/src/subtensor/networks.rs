@@ -19,13 +19,6 @@ const NEW_BURN: TaoBalance = TaoBalance(1_000_000_000);
 const DYNAMIC: u16 = 1;
 /// TAO emission at which the lock reduction interval is nominal, in rao a block.
 const NOMINAL_BLOCK_EMISSION: u64 = 1_000_000_000;
-/// Symbols by netuid; later ones share the default.
-const SYMBOLS: [&str; 52] = [
-    "Τ", "α", "β", "γ", "δ", "ε", "ζ", "η", "θ", "ι", "κ", "λ", "μ", "ν", "ξ", "ο", "π", "ρ", "σ",
-    "τ", "υ", "φ", "χ", "ψ", "ω", "א", "ב", "ג", "ד", "ה", "ו", "ז", "ח", "ט", "י", "ך", "כ", "ל",
-    "ם", "מ", "ן", "נ", "ס", "ע", "ף", "פ", "ץ", "צ", "ק", "ר", "ש", "ת",
-];
-
 impl<T: Config> Pallet<T> {
     /// What the next network costs: twice the last one, falling linearly to the minimum.
     pub fn network_cost() -> TaoBalance {
@@ -136,7 +129,7 @@ impl<T: Config> Pallet<T> {
         Burn::<T>::insert(netuid, NEW_BURN);
         NetworkRegisteredAt::<T>::insert(netuid, Self::now());
         RegisteredSubnetCounter::<T>::mutate(netuid, |count| *count = count.saturating_add(1));
-        TokenSymbol::<T>::insert(netuid, Self::symbol_for(netuid));
+        TokenSymbol::<T>::insert(netuid, Self::free_symbol_for(netuid));
     }
 
     /// Fills a new subnet's pool at the median price.
@@ -167,18 +160,6 @@ impl<T: Config> Pallet<T> {
             (Some(only), _) => *only,
             _ => U64F64::from_num(1),
         }
-    }
-
-    /// The symbol of a netuid.
-    pub(crate) fn symbol_for(netuid: NetUid) -> Vec<u8> {
-        SYMBOLS
-            .get(usize::from(netuid.0))
-            .map_or_else(DefaultSymbol::get, |symbol| symbol.as_bytes().to_vec())
-    }
-
-    /// Whether `symbol` is one that a subnet may take.
-    pub(crate) fn is_symbol(symbol: &[u8]) -> bool {
-        SYMBOLS.iter().any(|known| known.as_bytes() == symbol)
     }
 
     /// Starts emission and trading.

@@ -50,8 +50,6 @@ setters! {
     set_adjustment_alpha: AdjustmentAlpha, u64 => AdjustmentAlphaSet;
     /// Sets kappa.
     set_kappa: Kappa, u16 => KappaSet;
-    /// Sets rho.
-    set_rho: Rho, u16 => RhoSet;
     /// Sets the historical activity cutoff.
     set_activity_cutoff: ActivityCutoff, u16 => ActivityCutoffSet;
     /// Sets whether neurons may register.
@@ -76,8 +74,6 @@ setters! {
     set_commit_reveal: CommitRevealWeightsEnabled, bool => CommitRevealEnabled;
     /// Sets the epochs between commit and reveal.
     set_reveal_period: RevealPeriodEpochs, u64 => CommitRevealPeriodsSet;
-    /// Sets the steepness of the liquid alpha sigmoid.
-    set_sigmoid_steepness: AlphaSigmoidSteepness, i16 => AlphaSigmoidSteepnessSet;
     /// Sets whether stake may change hands.
     set_transfer_toggle: TransferToggle, bool => TransferToggle;
     /// Sets the lowest childkey take of the subnet.

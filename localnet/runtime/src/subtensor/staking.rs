@@ -102,13 +102,26 @@ impl<T: Config> Pallet<T> {
         Ok(alpha)
     }
 
-    /// Sells staked alpha and pays the TAO out.
+    /// Sells staked alpha and pays the TAO to its coldkey.
     pub(crate) fn unstake(
         at: &PositionOf<T>,
         amount: AlphaBalance,
         price: Option<u64>,
         fee: Fee,
     ) -> Result<TaoBalance, DispatchError> {
+        let pay = |tao| Self::pay_from_subnet(at.netuid, &at.coldkey, tao);
+        Ok(Self::sell_stake(at, amount, price, fee, pay)?.1)
+    }
+
+    /// Sells staked alpha and has the TAO, which is in the subnet's account, paid out; the alpha that was
+    /// sold and the TAO.
+    pub(crate) fn sell_stake(
+        at: &PositionOf<T>,
+        amount: AlphaBalance,
+        price: Option<u64>,
+        fee: Fee,
+        pay: impl FnOnce(TaoBalance) -> DispatchResult,
+    ) -> Result<(AlphaBalance, TaoBalance), DispatchError> {
         let quote = Self::quote_sell(at.netuid, amount, price, fee)?;
         let sold = AlphaBalance(quote.input);
         if at.netuid.is_root() {
@@ -117,7 +130,7 @@ impl<T: Config> Pallet<T> {
         Self::decrease_stake(&at.hotkey, &at.coldkey, at.netuid, sold);
         let fee_tao = Self::apply_sell(at.netuid, &quote)?;
         let paid = TaoBalance(quote.output);
-        Self::pay_from_subnet(at.netuid, &at.coldkey, paid)?;
+        pay(paid)?;
         Self::pay_from_subnet(at.netuid, &T::FeeRecipient::get(), fee_tao)?;
         Self::note_staking_block(&at.coldkey, &at.hotkey);
         if at.netuid.is_root() {
@@ -126,7 +139,7 @@ impl<T: Config> Pallet<T> {
         let net = sold.saturating_sub(AlphaBalance(quote.fee));
         let (coldkey, hotkey) = (at.coldkey.clone(), at.hotkey.clone());
         Self::deposit_event(Event::StakeRemoved(coldkey, hotkey, paid, net, at.netuid, quote.fee));
-        Ok(paid)
+        Ok((sold, paid))
     }
 
     fn note_staking(coldkey: &T::AccountId, hotkey: &T::AccountId) {

@@ -98,7 +98,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The price is taken out of circulation.
-    fn pay_for_swap(coldkey: &T::AccountId, cost: TaoBalance) -> DispatchResult {
+    pub(crate) fn pay_for_swap(coldkey: &T::AccountId, cost: TaoBalance) -> DispatchResult {
         ensure!(Self::spendable(coldkey) >= cost, Error::<T>::NotEnoughBalanceToPaySwapHotKey);
         <pallet_balances::Pallet<T> as Mutate<T::AccountId>>::burn_from(
             coldkey,

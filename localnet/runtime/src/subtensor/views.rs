@@ -166,14 +166,6 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    fn default_name(netuid: NetUid) -> Vec<u8> {
-        if netuid.is_root() {
-            b"root".to_vec()
-        } else {
-            format!("subnet {}", netuid.0).into_bytes()
-        }
-    }
-
     /// Everything about a subnet and one mechanism's neurons.
     pub fn metagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph<T::AccountId>> {
         if mecid.0 >= MechanismCountCurrent::<T>::get(netuid).0 {

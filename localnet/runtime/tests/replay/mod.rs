@@ -74,7 +74,7 @@ impl Replay {
             ..Default::default()
         };
         let mut chain = TestExternalities::new(genesis.build_storage().unwrap());
-        let bytes: Vec<u8> = chain.execute_with(|| runtime::Runtime::metadata().into());
+        let bytes: Vec<u8> = chain.execute_with(|| runtime::shown::metadata().to_vec());
         let prefixed = RuntimeMetadataPrefixed::decode(&mut bytes.as_slice()).unwrap();
         let RuntimeMetadata::V14(metadata) = prefixed.1 else { panic!("metadata is not V14") };
         let items = items(&metadata);
@@ -238,7 +238,7 @@ impl Replay {
     fn sudo_result(&mut self) -> Option<String> {
         let metadata = &self.metadata;
         self.chain.execute_with(|| {
-            System::read_events_no_consensus().find_map(|record| match record.event {
+            System::read_events_no_consensus().find_map(|record| match record.event.0 {
                 runtime::RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(
                     sudo_result.map_or_else(|error| error_name(metadata, error), |()| "Ok".into()),
                 ),
@@ -288,7 +288,7 @@ impl Replay {
                     runtime::extensions::SubtensorTransactionExtension,
                     runtime::extensions::DrandPriority,
                 ),
-                frame_metadata_hash_extension::CheckMetadataHash::<Runtime>::new(false),
+                runtime::extensions::CheckMetadataHash::new(false),
             );
             let payload =
                 sp_runtime::generic::SignedPayload::new(call.clone(), extension.clone()).unwrap();
@@ -339,7 +339,7 @@ impl Replay {
                 .filter(|record| {
                     let is_inherent = record.phase == frame_system::Phase::ApplyExtrinsic(0);
                     let is_success = matches!(
-                        record.event,
+                        record.event.0,
                         runtime::RuntimeEvent::System(frame_system::Event::ExtrinsicSuccess { .. })
                     );
                     !(is_inherent && is_success)
