@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chain::{Call, Chain, Keypair, Metagraph};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos};
 
-use crate::openai::{Backends, Surface};
+use crate::openai::{Backends, Origins, Surface};
 use crate::service::{REQUESTS, Service};
 use crate::{Behaviour, Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
 
@@ -90,7 +91,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
         tasks.spawn(serving);
     }
     let dues = service.dues.clone();
-    let gate = gate(&keypair, Arc::clone(&roster), &state)?;
+    let gate = gate(&config, &keypair, Arc::clone(&roster), &state)?;
     let counters = Arc::clone(&gate.1);
     health.metrics.append(move |text| counters.render(text));
     let guarded = service.router().merge(surface.clone().router());
@@ -141,7 +142,7 @@ async fn plain(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     tracing::info!(url = %format!("http://{bound}/v1"), "taking plain OpenAI clients");
-    let router = surface.clone().plain(key.clone());
+    let router = surface.clone().plain(key.clone(), Origins::new(&config.openai)?);
     let (limits, counters) = (wire::server::Limits::default(), Arc::default());
     let stop = shutdown.clone();
     Ok(Some(async move {
@@ -176,13 +177,15 @@ async fn answering(
         metrics: health.metrics.clone(),
     };
     let surface = Surface {
-        engine,
+        engine: Some(engine),
         announced: announced.to_string().into(),
+        names: config.openai.names.clone().into(),
+        answer_time: Duration::from_secs(config.openai.answer_seconds),
         slots: service.slots.clone(),
         dues: service.dues.clone(),
         health: health.clone(),
         embedder: embedder(config).await?,
-        backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
+        backends: Backends::new(&config.backends)?,
     };
     Ok((service, surface))
 }
@@ -229,7 +232,18 @@ fn engine_options(config: &Config, model: &Model) -> Result<EngineOptions, Error
     Ok(EngineOptions { queue: config.admission.queue, ..fitting })
 }
 
+/// As the wire has them, with time for the longest answer that the settings allow.
+fn limits(config: &Config) -> wire::server::Limits {
+    /// Seconds for what is not the answer: queues, signatures, the way.
+    const BESIDES: u64 = 20;
+    let behind = if config.backends.urls.is_empty() { 0 } else { config.backends.answer_seconds };
+    let longest = config.openai.answer_seconds.max(behind);
+    let handler_time = Duration::from_secs(longest.saturating_add(BESIDES));
+    wire::server::Limits { handler_time, ..wire::server::Limits::default() }
+}
+
 fn gate(
+    config: &Config,
     keypair: &Keypair,
     roster: Arc<Roster>,
     state: &std::path::Path,
@@ -238,7 +252,7 @@ fn gate(
     let replay = ReplayStore::open(&path, UnixNanos::now(), Freshness::default())
         .map_err(|source| Error::Replay { path, source })?;
     let counters = Arc::new(Counters::default());
-    let limits = wire::server::Limits::default();
+    let limits = limits(config);
     let gate = Gate::new(keypair.pair().clone(), roster, replay, limits, Arc::clone(&counters));
     Ok((gate, counters))
 }

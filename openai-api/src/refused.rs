@@ -258,6 +258,9 @@ pub(crate) const MESSAGE: &[Refused] = &[
 /// Of responses alone.
 pub(crate) const RESPONSES: &[Refused] = &[
     no("background", OFF, "an answer comes on its request"),
+    no("background_options", EMPTY, "an answer comes on its request"),
+    no("access_programs", EMPTY, "there are none here"),
+    no("image", EMPTY, "only text is generated"),
     no("conversation", EMPTY, "nothing is stored: send the whole 'input'"),
     no("previous_response_id", EMPTY, "nothing is stored: send the whole 'input'"),
     no("include", EMPTY, "there is nothing more to include"),
