@@ -34,7 +34,7 @@ fn engine() -> Arc<Engine> {
     Arc::new(Engine::start(model, EngineOptions::default()))
 }
 
-fn surface_over(engine: Option<Arc<Engine>>, backends: BackendSettings) -> Surface {
+fn surface_over(engine: Option<Arc<Engine>>, backends: &BackendSettings) -> Surface {
     Surface {
         announced: engine.as_ref().map_or("", |_| "the-id").into(),
         engine,
@@ -44,12 +44,12 @@ fn surface_over(engine: Option<Arc<Engine>>, backends: BackendSettings) -> Surfa
         dues: Dues::default(),
         health: Health::default(),
         embedder: None,
-        backends: Backends::new(&backends).unwrap(),
+        backends: Backends::new(backends).unwrap(),
     }
 }
 
 fn surface() -> Surface {
-    surface_over(Some(engine()), BackendSettings::default())
+    surface_over(Some(engine()), &BackendSettings::default())
 }
 
 async fn post(router: &Router, path: &str, body: &Value) -> (StatusCode, String) {
@@ -126,7 +126,7 @@ async fn strangers_absurdities_and_dead_backends_are_refused_in_the_apis_words()
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     let dead =
         BackendSettings { urls: vec!["http://127.0.0.1:9".to_owned()], ..Default::default() };
-    let behind = surface_over(None, dead).plain(None, None);
+    let behind = surface_over(None, &dead).plain(None, None);
     assert_eq!(post(&behind, "/v1/completions", &ask).await.0, StatusCode::SERVICE_UNAVAILABLE);
     // None of it stopped the engine.
     assert_eq!(post(&open, "/v1/completions", &ask).await.0, StatusCode::OK);

@@ -121,7 +121,7 @@ impl Trial<'_> {
 impl Server<'_> {
     fn job(&self, prompt_ids: &[u32], sampling: Sampling, shaping: &Shaping) -> Job {
         let (fingerprint, shaping) = (Some(self.scheme), shaping.clone());
-        Job { fingerprint, shaping, ..Job::new(prompt_ids.to_vec(), self.max_tokens, sampling) }
+        Job { shaping, fingerprint, ..Job::new(prompt_ids.to_vec(), self.max_tokens, sampling) }
     }
 
     /// The answer to `text`, naming the named model whoever writes.

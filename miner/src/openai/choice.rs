@@ -157,7 +157,8 @@ impl Scribe {
     fn show(&mut self, more: usize, last: bool) -> Vec<Drawn> {
         self.shown += more;
         let mut out = Vec::new();
-        while let Some(drawn) = self.waiting.pop_front_if(|next| next.text.len() <= self.shown) {
+        while self.waiting.front().is_some_and(|next| next.text.len() <= self.shown) {
+            let Some(drawn) = self.waiting.pop_front() else { break };
             self.shown -= drawn.text.len();
             out.push(drawn);
         }

@@ -212,18 +212,7 @@ impl Surface {
         if let Some(backends) = &self.backends {
             return backends.forward(path, asked.body).await;
         }
-        let (engine, order) = match path {
-            CHAT => {
-                let chat = Chat::parse(&asked.body)?;
-                let engine = self.writer(chat.common.model.as_deref())?;
-                (engine, Order::of_chat(chat, engine)?)
-            }
-            _ => {
-                let plain = openai_api::Completion::parse(&asked.body)?;
-                let engine = self.writer(plain.common.model.as_deref())?;
-                (engine, Order::of_completion(plain))
-            }
-        };
+        let (engine, order) = self.read(&asked.body, path)?;
         let streams = self.begin(engine, &order, &asked)?;
         let answer = Answer::new(self, engine, &order)?;
         if order.stream {
@@ -235,6 +224,18 @@ impl Surface {
         Ok(Json(answer.whole(&order, &done)).into_response())
     }
 
+    /// A chat or a completion, and what will answer it.
+    fn read(&self, body: &[u8], path: &str) -> Result<(&Arc<Engine>, Order), ApiError> {
+        if path == CHAT {
+            let chat = Chat::parse(body)?;
+            let engine = self.writer(chat.common.model.as_deref())?;
+            return Ok((engine, Order::of_chat(&chat, engine)?));
+        }
+        let plain = openai_api::Completion::parse(body)?;
+        let engine = self.writer(plain.common.model.as_deref())?;
+        Ok((engine, Order::of_completion(plain)))
+    }
+
     async fn respond(&self, asked: Asked) -> Result<Response, ApiError> {
         let slot = self.slot(&asked)?;
         if let Some(backends) = &self.backends {
@@ -242,7 +243,7 @@ impl Surface {
         }
         let request = Responses::parse(&asked.body)?;
         let engine = self.writer(request.chat.common.model.as_deref())?;
-        let order = Order::of_chat(request.chat.clone(), engine)
+        let order = Order::of_chat(&request.chat, engine)
             .map_err(|error| error.moved("messages", "input"))?;
         let streams = self.begin(engine, &order, &asked);
         let streams = streams.map_err(|error| error.moved("messages", "input"))?;

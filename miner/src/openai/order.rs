@@ -54,9 +54,9 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn of_chat(chat: Chat, engine: &Engine) -> Result<Self, ApiError> {
+    pub(super) fn of_chat(chat: &Chat, engine: &Engine) -> Result<Self, ApiError> {
         let choice = chat.tool_choice();
-        let prompt = prompt::of_chat(&chat, engine)?;
+        let prompt = prompt::of_chat(chat, engine)?;
         let form = match &choice {
             ToolChoice::None => chat.response_format.as_ref().and_then(form),
             choice => {

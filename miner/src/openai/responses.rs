@@ -126,7 +126,7 @@ impl Narrator {
         match piece {
             Piece::Text { text, .. } if text.is_empty() => String::new(),
             Piece::Text { text, .. } => self.more(&text),
-            Piece::Call(_, call) => self.end_message(COMPLETED) + &self.call(call),
+            Piece::Call(_, call) => self.end_message(COMPLETED) + &self.call(&call),
             Piece::End(finish) => {
                 self.finish = finish;
                 // An answer of nothing is a message all the same.
@@ -182,7 +182,7 @@ impl Narrator {
         )
     }
 
-    fn call(&mut self, call: ToolCall) -> String {
+    fn call(&mut self, call: &ToolCall) -> String {
         let (id, index) = (new_id("fc"), self.output.len());
         let arguments = call.function.arguments.clone();
         let mut begun = call.clone();

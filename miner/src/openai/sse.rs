@@ -129,7 +129,7 @@ impl Teller {
                 }
                 Some((_, Err(error))) => {
                     self.stage = Stage::Over;
-                    return Some(self.fail(ApiError::of_engine(error, self.prompt)).into());
+                    return Some(self.fail(&ApiError::of_engine(error, self.prompt)).into());
                 }
                 None => {
                     self.stage = Stage::Over;
@@ -182,10 +182,10 @@ impl Teller {
     }
 
     /// An error in the middle is told, and the stream ends as streams do.
-    fn fail(&mut self, error: ApiError) -> String {
+    fn fail(&mut self, error: &ApiError) -> String {
         match &mut self.telling {
             Telling::Chunks(_) => frame(&value(&error.body())) + DONE,
-            Telling::Response(_, narrator) => narrator.fail(&error),
+            Telling::Response(_, narrator) => narrator.fail(error),
         }
     }
 }
