@@ -285,18 +285,29 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Shapes one row of logits.
+    /// Shapes one row of logits, to check a token.
     pub(crate) fn of(&self, logits: &[f32], temperature: f32) -> Shaped<'_> {
+        let penalised = self.penalised(logits);
+        let mut left = penalised.clone();
+        self.truncate(&mut left, temperature);
+        Shaped { shape: self, penalised, left }
+    }
+
+    /// The token that is drawn from one row of logits.
+    pub(crate) fn draw(&self, logits: &[f32], sampling: &Sampling, position: u32) -> u32 {
+        let mut left = self.penalised(logits);
+        self.truncate(&mut left, sampling.temperature());
+        sampling.draw(&left, position)
+    }
+
+    /// After penalties, biases and the form.
+    fn penalised(&self, logits: &[f32]) -> Vec<f32> {
         let mut penalised = logits.to_vec();
         self.penalise(&mut penalised);
         if let Some(mask) = &self.mask {
             mask.apply(&mut penalised);
         }
-        let mut left = penalised.clone();
-        if temperature > 0.0 {
-            self.truncate(&mut left, temperature);
-        }
-        Shaped { shape: self, penalised, left }
+        penalised
     }
 
     fn penalise(&self, logits: &mut [f32]) {
@@ -322,8 +333,12 @@ impl Shape {
         }
     }
 
+    /// Leaves the likeliest, where the temperature leaves a choice.
     fn truncate(&self, logits: &mut [f32], temperature: f32) {
         let Shaping { top_k, top_p, min_p, .. } = *self.shaping;
+        if temperature == 0.0 {
+            return;
+        }
         if top_k > 0 && (top_k as usize) < logits.len() {
             let mut order: Vec<u32> = ids(logits, f32::NEG_INFINITY);
             if order.len() > top_k as usize {
@@ -357,30 +372,33 @@ fn before(logits: &[f32], a: u32, b: u32) -> std::cmp::Ordering {
     logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b))
 }
 
+/// Nats below the likeliest within which a nucleus is looked for first: most are narrower.
+const FIRST_DEPTH: f32 = 3.0;
+
 /// Takes out all but the likeliest tokens that weigh `top_p` together.
 fn nucleus(logits: &mut [f32], temperature: f32, top_p: f32) {
     let all = partition(Isa::detect(), logits, temperature);
     let wanted = f64::from(top_p) * all.sum;
-    // So far below the likeliest, the whole vocabulary weighs less than what may be left out: those
-    // need not be sorted. A nat more than enough, as weights are rounded.
-    let rest = (1.0 - f64::from(top_p)) * all.sum;
-    #[expect(clippy::cast_precision_loss, reason = "a bound with a nat of slack")]
-    let depth = libm::log(logits.len() as f64 / rest) + 1.0;
-    #[expect(clippy::cast_possible_truncation, reason = "a bound with a nat of slack")]
-    let bound = all.most - temperature * depth.max(1.0) as f32;
-    let mut order = ids(logits, bound.min(all.most.next_down()));
-    order.sort_unstable_by(|a, b| before(logits, *a, *b));
-    let mut sum = 0.0;
-    let stays = order
-        .iter()
-        .take_while(|id| {
-            let goes_on = sum < wanted || sum == 0.0;
-            sum += f64::from(exp((logits[**id as usize] - all.most) / temperature));
-            goes_on
-        })
-        .count();
-    let kept: Vec<(u32, f32)> =
-        order[..stays].iter().map(|&id| (id, logits[id as usize])).collect();
+    let weight = |logit: f32| f64::from(exp((logit - all.most) / temperature));
+    let mut depth = FIRST_DEPTH;
+    // Only what lies within the depth is put in order; where that weighs too little, more is.
+    let kept = loop {
+        let bound = all.most - temperature * depth;
+        let mut order = ids(logits, bound.min(all.most.next_down()));
+        order.sort_unstable_by(|a, b| before(logits, *a, *b));
+        let mut sum = 0.0;
+        let enough = order.iter().position(|id| {
+            sum += weight(logits[*id as usize]);
+            sum >= wanted
+        });
+        // Below 90 nats weights are zero: then that is all there is.
+        if enough.is_some() || depth > 90.0 {
+            order.truncate(enough.map_or(order.len(), |last| last + 1));
+            break order;
+        }
+        depth *= 2.0;
+    };
+    let kept: Vec<(u32, f32)> = kept.into_iter().map(|id| (id, logits[id as usize])).collect();
     logits.fill(f32::NEG_INFINITY);
     for (id, logit) in kept {
         logits[id as usize] = logit;

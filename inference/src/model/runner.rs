@@ -173,17 +173,17 @@ impl Verdict {
             return Self::NotFinite { logits: not_finite };
         }
         let Wanted { sampling, shape, position, claimed, alternatives, .. } = wanted;
-        let shaped = shape.as_ref().map(|shape| shape.of(logits, sampling.temperature()));
-        let id = match (*claimed, &shaped) {
+        let id = match (*claimed, shape) {
             (Some(token), None) => {
                 return Self::Checked(TokenCheck::new(logits, token, sampling, *position));
             }
-            (Some(token), Some(shaped)) => {
-                let check = TokenCheck::shaped(logits, shaped, token, sampling, *position);
+            (Some(token), Some(shape)) => {
+                let shaped = shape.of(logits, sampling.temperature());
+                let check = TokenCheck::shaped(logits, &shaped, token, sampling, *position);
                 return Self::Checked(check);
             }
             (None, None) => sampling.draw(logits, *position),
-            (None, Some(shaped)) => shaped.draw(sampling, *position),
+            (None, Some(shape)) => shape.draw(logits, sampling, *position),
         };
         let likeliest = likeliest(logits, *alternatives);
         Self::Drawn { id, logprob: logprob(logits, id), likeliest }

@@ -13,7 +13,8 @@ use super::{
 /// The chat as the model's template takes it, with the tools written into it as text.
 pub(super) fn of_chat(chat: &Chat, _engine: &Engine) -> Result<Prompt, ApiError> {
     if let Some((name, _)) = chat.chat_template_kwargs.iter().next() {
-        let param = format!("chat_template_kwargs.{name}");
+        let effort = name == "reasoning_effort";
+        let param = if effort { name.clone() } else { format!("chat_template_kwargs.{name}") };
         return Err(ApiError::unsupported(&param, "the template takes messages only"));
     }
     if let Some(index) = chat.messages.iter().position(|message| message.name.is_some()) {
