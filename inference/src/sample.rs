@@ -37,6 +37,10 @@ const DOMAIN: u32 = 0x6762_6c31;
 /// Largest temperature accepted: beyond it logits no longer matter.
 pub const MAX_TEMPERATURE: f32 = 100.0;
 
+/// Temperatures below this one are greedy: logits divided by them overflow, and the likeliest token wins
+/// long before.
+const LEAST_TEMPERATURE: f32 = 1e-30;
+
 /// How tokens are drawn from logits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawSampling", into = "RawSampling")]
@@ -52,9 +56,11 @@ struct RawSampling {
 }
 
 impl Sampling {
-    /// `temperature` within 0..=[`MAX_TEMPERATURE`]; 0 is greedy.
+    /// `temperature` within 0..=[`MAX_TEMPERATURE`]; 0 is greedy, and so is one so small that logits
+    /// overflow.
     pub fn new(temperature: f32, seed: u64) -> Result<Self, SamplingError> {
         if (0.0..=MAX_TEMPERATURE).contains(&temperature) {
+            let temperature = if temperature < LEAST_TEMPERATURE { 0.0 } else { temperature };
             Ok(Self { temperature, seed })
         } else {
             Err(SamplingError::Temperature(temperature))
@@ -356,6 +362,15 @@ mod tests {
     #[test]
     fn zero_temperature_takes_the_first_of_the_likeliest() {
         assert_eq!(Sampling::greedy().draw(&[1.0, 3.0, 3.0, f32::NAN], 9), 1);
+    }
+
+    #[test]
+    fn temperatures_that_overflow_are_greedy() {
+        for tiny in [1e-38, 1e-45, 9.9e-31] {
+            let sampling = Sampling::new(tiny, 7).unwrap();
+            assert_eq!(sampling.draw(&[30.0, 31.0, -31.0], 0), 1, "{tiny}");
+        }
+        assert!(Sampling::new(1e-30, 7).unwrap().temperature() > 0.0);
     }
 
     #[test]

@@ -68,18 +68,44 @@ impl ModelSource {
         }
     }
 
-    /// A short name for tables: the catalogue's name, or the file's stem.
+    /// A short name for tables: the catalogue's name, that of a GGUF file without its ending, or that of
+    /// the folder.
     pub fn name(&self) -> String {
         match self {
             Self::Tiny => TINY.to_owned(),
             Self::Hub(model) => model.name.to_owned(),
             Self::Random(shape) => shape.name().to_owned(),
-            Self::Path(path) => path
-                .file_stem()
-                .map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into()),
+            Self::Path(path) => name_of(path),
         }
     }
 }
 
+/// A GGUF file is one model and has its name; a `.safetensors` file is part of its folder.
+fn name_of(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let is = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
+    let named = if is("safetensors") { whole.parent() } else { Some(whole.as_path()) };
+    let part = if is("gguf") { whole.file_stem() } else { named.and_then(Path::file_name) };
+    part.map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into())
+}
+
 /// The name of [`ModelSource::Tiny`].
 const TINY: &str = "tiny";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_the_name_that_people_give_it() {
+        for (path, name) in [
+            ("/m/Qwen3-0.6B-Instruct", "Qwen3-0.6B-Instruct"),
+            ("/m/Qwen3-0.6B-Instruct/", "Qwen3-0.6B-Instruct"),
+            ("/m/Llama-3.2-1B/model.safetensors", "Llama-3.2-1B"),
+            ("/m/smollm2-135m-q8_0.gguf", "smollm2-135m-q8_0"),
+            ("/m/v1.5.GGUF", "v1.5"),
+        ] {
+            assert_eq!(ModelSource::Path(path.into()).name(), name);
+        }
+    }
+}

@@ -18,6 +18,9 @@ use tokenizers::{
 
 use crate::config::Config;
 
+mod spelling;
+pub(crate) use spelling::Spelt;
+
 /// One message of a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -73,6 +76,9 @@ pub enum TokenizerError {
     /// The chat template is not valid.
     #[error("the chat template is not valid")]
     Template(#[source] minijinja::Error),
+    /// A way of turning tokens to text in which a token has no bytes of its own.
+    #[error("tokens of a `{0}` decoder have no bytes of their own")]
+    Words(String),
     /// A chat for a model without a template.
     #[error("this model has no chat template: send a text prompt")]
     NoTemplate,
@@ -264,6 +270,11 @@ impl Tokenizer {
         self.eos.contains(&id)
     }
 
+    /// The bytes of each of the `vocab` ids.
+    pub(crate) fn words(&self, vocab: usize) -> Result<Vec<Spelt>, TokenizerError> {
+        spelling::all(&self.inner, vocab)
+    }
+
     /// True where the model came with a chat template.
     pub const fn has_template(&self) -> bool {
         self.template.is_some()
@@ -322,8 +333,8 @@ fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
 }
 
 /// Turns tokens into text as they come: holds back bytes that are not yet whole characters.
-#[derive(Debug, Default)]
-pub(crate) struct TextStream {
+#[derive(Clone, Debug, Default)]
+pub struct TextStream {
     ids: Vec<u32>,
     /// Ids whose text was handed out and serve as context only.
     context: usize,
@@ -332,12 +343,16 @@ pub(crate) struct TextStream {
 }
 
 impl TextStream {
+    /// The text that `id` would complete in the place of the next token.
+    pub fn preview(&self, tokenizer: &Tokenizer, id: u32) -> Result<String, TokenizerError> {
+        let near = &self.ids[self.context..];
+        let before = tokenizer.decode(&near[..self.shown - self.context])?;
+        let after = tokenizer.decode(&[near, &[id]].concat())?;
+        Ok(after.get(before.len()..).unwrap_or_default().to_owned())
+    }
+
     /// The text that `id` completes; empty while a character is unfinished.
-    pub(crate) fn push(
-        &mut self,
-        tokenizer: &Tokenizer,
-        id: u32,
-    ) -> Result<String, TokenizerError> {
+    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String, TokenizerError> {
         self.ids.push(id);
         let before = tokenizer.decode(&self.ids[self.context..self.shown])?;
         let after = tokenizer.decode(&self.ids[self.context..])?;

@@ -1,15 +1,15 @@
 //! `cargo run -p miner --example openai_server -- MODEL PORT [KEY [BACKEND,… [ENCODER]]]`: the `OpenAI`
 //! surface of a miner without a chain, for interoperability tests. Port 0 takes a free one; prints the
-//! address.
+//! address. Before backends no model is loaded.
 #![expect(clippy::print_stdout, reason = "the address is its output")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use inference::{Embedder, Engine, EngineOptions, LoadOptions, Model, ModelSource};
 use miner::{
-    Admission, Dues, Slots,
-    openai::{Backends, Surface},
+    Admission, BackendSettings, Dues, OpenAi, Slots,
+    openai::{Backends, Origins, Surface},
 };
 use neuron::{Health, Shutdown};
 
@@ -23,14 +23,21 @@ async fn main() -> Result<()> {
     let urls = urls.map_or_else(Vec::new, |urls| urls.split(',').map(Into::into).collect());
     let encoder = args.next().map(|encoder| ModelSource::parse(&encoder));
     let embedder = encoder.map(|encoder| Embedder::load(&encoder, None)).transpose()?;
-    let model = Model::load(&ModelSource::parse(&model), LoadOptions::default())?;
-    let announced = model.id().to_string().into();
+    let backends = Backends::new(&BackendSettings { urls, ..BackendSettings::default() })?;
+    let engine = if backends.is_some() {
+        None
+    } else {
+        let model = Model::load(&ModelSource::parse(&model), LoadOptions::default())?;
+        Some(Arc::new(Engine::start(model, EngineOptions::default())))
+    };
+    let announced = engine.as_ref().map(|engine| engine.model_id().to_string());
     let shutdown = Shutdown::new();
-    let backends: Option<Backends> = Backends::new(&urls, None)?;
     let watching = backends.clone().map(|backends| backends.watch(shutdown.clone()));
     let surface = Surface {
-        engine: Arc::new(Engine::start(model, EngineOptions::default())),
-        announced,
+        engine,
+        announced: announced.unwrap_or_default().into(),
+        names: Arc::default(),
+        answer_time: Duration::from_secs(100),
         slots: Slots::new(&Admission::default()),
         dues: Dues::default(),
         health: Health::default(),
@@ -39,8 +46,11 @@ async fn main() -> Result<()> {
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("http://{}", listener.local_addr()?);
+    let settings = OpenAi { cors_origins: vec!["*".to_owned()], ..OpenAi::default() };
+    let origins = Origins::new(&settings)?;
     let (limits, counters) = (wire::server::Limits::default(), Arc::default());
-    let serving = wire::serve(listener, surface.plain(key), limits, counters, shutdown.clone());
+    let serving =
+        wire::serve(listener, surface.plain(key, origins), limits, counters, shutdown.clone());
     let watching = async {
         match watching {
             Some(watching) => watching.await,

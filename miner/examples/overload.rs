@@ -153,7 +153,9 @@ fn surface(args: &Args) -> Result<(Surface, wire::server::Limits)> {
     };
     let surface = Surface {
         announced: model.id().to_string().into(),
-        engine: Arc::new(Engine::start(model, OPTIONS)),
+        engine: Some(Arc::new(Engine::start(model, OPTIONS))),
+        names: Arc::default(),
+        answer_time: Duration::from_secs(100),
         slots: Slots::new(&admission),
         dues: Dues::default(),
         health: Health::default(),
@@ -170,7 +172,7 @@ async fn main() -> Result<()> {
     let (surface, limits) = surface(&args)?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = surface.plain(None);
+    let router = surface.plain(None, None);
     let mut miner = JoinSet::new();
     miner.spawn(wire::serve(listener, router, limits, Arc::default(), shutdown));
     let client = Client::builder().timeout(PATIENCE).build()?;

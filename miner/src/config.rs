@@ -100,23 +100,48 @@ pub struct OpenAi {
     pub key: Option<String>,
     /// Encoder that makes embeddings: `minilm-l6`, or a folder; where not set, nothing does.
     pub embedding_model: Option<String>,
+    /// Names that the model is served by, beside its own and its id; the first is the one it goes by.
+    pub names: Vec<String>,
+    /// Origins whose pages may ask from a browser, `*` for all; where none is set, none may.
+    pub cors_origins: Vec<String>,
+    /// Seconds in which an answer of the engine's is due, queueing included; one that takes longer
+    /// ends with what there is.
+    pub answer_seconds: u64,
 }
 
 impl Default for OpenAi {
     fn default() -> Self {
-        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: None, key: None, embedding_model: None }
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: None,
+            key: None,
+            embedding_model: None,
+            names: Vec::new(),
+            cors_origins: Vec::new(),
+            answer_seconds: 100,
+        }
     }
 }
 
 /// `[backends]`: other servers of the `OpenAI` API that answer chats, completions and embeddings in
 /// the engine's place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackendSettings {
     /// Their addresses.
     pub urls: Vec<String>,
     /// Key that is shown to them.
     pub key: Option<String>,
+    /// Seconds in which one must be reached.
+    pub connect_seconds: u64,
+    /// Longest silence of one, in seconds: a whole answer where it is not streamed.
+    pub answer_seconds: u64,
+}
+
+impl Default for BackendSettings {
+    fn default() -> Self {
+        Self { urls: Vec::new(), key: None, connect_seconds: 2, answer_seconds: 300 }
+    }
 }
 
 /// `[work]`: which work is done, and by what.
@@ -275,7 +300,7 @@ fn admission_table() -> [Setting; 4] {
     ]
 }
 
-fn openai_table() -> [Setting; 6] {
+fn openai_table() -> [Setting; 11] {
     [
         setting("openai.bind", "openai-bind", Kind::Text, "Address for plain OpenAI clients"),
         setting(
@@ -291,6 +316,19 @@ fn openai_table() -> [Setting; 6] {
             Kind::Text,
             "Encoder that makes embeddings: minilm-l6, or a folder",
         ),
+        setting("openai.names", "served-name", Kind::List, "Names that the model is served by"),
+        setting(
+            "openai.cors_origins",
+            "cors-origin",
+            Kind::List,
+            "Origins whose pages may ask from a browser; * for all",
+        ),
+        setting(
+            "openai.answer_seconds",
+            "answer-seconds",
+            Kind::Integer,
+            "Seconds in which an answer is due; a longer one is cut",
+        ),
         setting(
             "backends.urls",
             "backend",
@@ -298,6 +336,18 @@ fn openai_table() -> [Setting; 6] {
             "OpenAI-compatible servers that answer in the engine's place",
         ),
         setting("backends.key", "backend-key", Kind::Text, "Key that is shown to backends"),
+        setting(
+            "backends.connect_seconds",
+            "backend-connect-seconds",
+            Kind::Integer,
+            "Seconds in which a backend must be reached",
+        ),
+        setting(
+            "backends.answer_seconds",
+            "backend-answer-seconds",
+            Kind::Integer,
+            "Longest silence of a backend, in seconds",
+        ),
     ]
 }
 

@@ -85,6 +85,9 @@ pub enum Error {
     /// Backends that cannot be used.
     #[error(transparent)]
     Backends(#[from] crate::openai::BackendError),
+    /// An origin that no page has.
+    #[error(transparent)]
+    Origin(#[from] crate::openai::OriginError),
     /// A listener for strangers without a key.
     #[error("{bind} takes calls from other machines, and no key is set")]
     OpenToAll {
@@ -141,6 +144,7 @@ impl Explain for Error {
             | Self::NoExternalAddress { .. }
             | Self::OpenToAll { .. }
             | Self::Backends(_)
+            | Self::Origin(_)
             | Self::Model(ModelError::Class { .. } | ModelError::Device(_))
             | Self::Link(LinkError::Address { .. })
             | Self::Read(ReadError::NoSubnet { .. }) => Exit::Usage,
@@ -183,6 +187,7 @@ impl Explain for Error {
                 "--backend takes addresses such as http://127.0.0.1:8080, with commas between"
                     .into()
             }
+            Self::Origin(_) => "--cors-origin takes * or https://example.org".into(),
             Self::Health(_) => "--health-port takes another port, 0 any free one".into(),
             Self::NoExternalAddress { .. } => {
                 "--axon-external-ip says where validators reach this machine".into()

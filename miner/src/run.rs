@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chain::{Call, Chain, Keypair, Metagraph, SubmitError};
 use chain_metadata::{AxonInfo, Hotkey, Uid};
@@ -16,8 +17,8 @@ use tokio::task::JoinSet;
 use wire::{Counters, Freshness, Gate, HotkeyLock, ReplayStore, Roster, UnixNanos};
 
 use crate::axon::Rivals;
-use crate::openai::{Backends, Surface};
 use crate::craft::Crafts;
+use crate::openai::{Backends, Origins, Surface};
 use crate::tasks::{Artefacts, REQUESTS, Tasks};
 use crate::work::{Bench, Workshop};
 use crate::{Config, Dues, Error, OpenAi, Publish, Slots, axon, may_ask, publish};
@@ -132,7 +133,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
             tasks.spawn(serving);
         }
     }
-    let gate = gate(&keypair, Arc::clone(&roster), &state)?;
+    let gate = gate(&config, &keypair, Arc::clone(&roster), &state)?;
     let counters = Arc::clone(&gate.1);
     health.metrics.append(move |text| counters.render(text));
     let mut guarded = service.router();
@@ -195,7 +196,7 @@ async fn plain(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     tracing::info!(url = %format!("http://{bound}/v1"), "taking plain OpenAI clients");
-    let router = surface.clone().plain(key.clone());
+    let router = surface.clone().plain(key.clone(), Origins::new(&config.openai)?);
     let (limits, counters) = (wire::server::Limits::default(), Arc::default());
     let stop = shutdown.clone();
     Ok(Some(async move {
@@ -220,15 +221,22 @@ async fn surface(
     dues: &Dues,
     health: &Health,
 ) -> Result<Option<Surface>, Error> {
-    let Some((engine, announced)) = workshop.engine() else { return Ok(None) };
+    let engine = workshop.engine();
+    let backends = Backends::new(&config.backends)?;
+    if engine.is_none() && backends.is_none() {
+        return Ok(None);
+    }
+    let (engine, announced) = engine.unzip();
     Ok(Some(Surface {
         engine,
-        announced: announced.to_string().into(),
+        announced: announced.map(|id| id.to_string()).unwrap_or_default().into(),
+        names: config.openai.names.clone().into(),
+        answer_time: Duration::from_secs(config.openai.answer_seconds),
         slots: slots.clone(),
         dues: dues.clone(),
         health: health.clone(),
         embedder: embedder(config).await?,
-        backends: Backends::new(&config.backends.urls, config.backends.key.clone())?,
+        backends,
     }))
 }
 
@@ -244,7 +252,18 @@ async fn embedder(config: &Config) -> Result<Option<Arc<Embedder>>, Error> {
     Ok(Some(Arc::new(embedder)))
 }
 
+/// As the wire has them, with time for the longest answer that the settings allow.
+fn limits(config: &Config) -> wire::server::Limits {
+    /// Seconds for what is not the answer: queues, signatures, the way.
+    const BESIDES: u64 = 20;
+    let behind = if config.backends.urls.is_empty() { 0 } else { config.backends.answer_seconds };
+    let longest = config.openai.answer_seconds.max(behind);
+    let handler_time = Duration::from_secs(longest.saturating_add(BESIDES));
+    wire::server::Limits { handler_time, ..wire::server::Limits::default() }
+}
+
 fn gate(
+    config: &Config,
     keypair: &Keypair,
     roster: Arc<Roster>,
     state: &std::path::Path,
@@ -253,7 +272,7 @@ fn gate(
     let replay = ReplayStore::open(&path, UnixNanos::now(), Freshness::default())
         .map_err(|source| Error::Replay { path, source })?;
     let counters = Arc::new(Counters::default());
-    let limits = wire::server::Limits::default();
+    let limits = limits(config);
     let gate = Gate::new(keypair.pair().clone(), roster, replay, limits, Arc::clone(&counters));
     Ok((gate, counters))
 }

@@ -7,6 +7,7 @@ import openai
 
 client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0)
 model = client.models.list().data[0].id
+assert client.models.retrieve(model).id == model
 say = [{"role": "user", "content": "Name three colours."}]
 for _ in range(3):
     answer = client.chat.completions.create(model=model, messages=say, max_tokens=16)

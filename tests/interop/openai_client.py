@@ -1,8 +1,13 @@
 """The OpenAI surface, judged by the official client. usage: openai_client.py URL KEY"""
 
+import json
+import re
 import sys
+import typing
 
 import openai
+import pydantic
+from openai.types.chat import completion_create_params
 
 url, key = sys.argv[1:3]
 client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
@@ -66,11 +71,82 @@ plain = client.completions.create(
 assert plain.choices[0].text and len(plain.choices[0].logprobs.tokens) == 8
 assert all(len(top) <= 2 for top in plain.choices[0].logprobs.top_logprobs)
 
+# Every documented field of chats has its row in the table of docs/openai.md, which is tested in Rust.
+fields = typing.get_type_hints(completion_create_params.CompletionCreateParamsBase).keys()
+rows = set(re.findall(r"^\| `(\w+)` \|", open("docs/openai.md").read(), re.MULTILINE))
+missing = sorted(set(fields) - rows)
+assert not missing, missing
+
+# What shapes the distribution: fixed by the seed, and no other answer than it allows.
+for shaping in (dict(top_p=0.5), dict(frequency_penalty=1.5), dict(presence_penalty=1.0),
+                dict(logit_bias={"30": -100}), dict(extra_body={"top_k": 3, "min_p": 0.1})):
+    first, second = (client.chat.completions.create(**ask, **shaping) for _ in range(2))
+    assert first.choices[0].message.content == second.choices[0].message.content, shaping
+greedy = client.chat.completions.create(**{**ask, "temperature": 0})
+narrow = client.chat.completions.create(**ask, extra_body={"top_k": 1})
+assert greedy.choices[0].message.content == narrow.choices[0].message.content
+
+# Several choices count their prompt once.
+assert two.usage.prompt_tokens == once.usage.prompt_tokens
+
+# Structured output, parsed by the client's own helper.
+class Colour(pydantic.BaseModel):
+    name: typing.Literal["red", "green", "blue"]
+    warm: bool
+
+
+parsed = client.chat.completions.parse(
+    model=model, messages=say, response_format=Colour, seed=3, max_completion_tokens=60
+)
+assert isinstance(parsed.choices[0].message.parsed, Colour)
+anything = client.chat.completions.create(
+    **{**ask, "max_completion_tokens": 200}, response_format={"type": "json_object"}
+).choices[0]
+assert anything.finish_reason == "length" or isinstance(json.loads(anything.message.content), dict)
+
+# Tools: called with arguments that fit, whole and streamed, and what they answered is read.
+weather = {"type": "function", "function": {
+    "name": "weather", "description": "The weather of a city.",
+    "parameters": {"type": "object", "required": ["city", "unit"], "additionalProperties": False,
+                   "properties": {"city": {"type": "string", "maxLength": 20},
+                                  "unit": {"enum": ["C", "F"]}}}}}
+call_for = dict(model=model, messages=say, tools=[weather], seed=5, max_completion_tokens=120)
+called = client.chat.completions.create(**call_for, tool_choice="required",
+                                        parallel_tool_calls=False).choices[0]
+assert called.finish_reason == "tool_calls" and called.message.content is None
+call = called.message.tool_calls[0]
+arguments = json.loads(call.function.arguments)
+assert call.function.name == "weather" and arguments["unit"] in ("C", "F")
+with client.chat.completions.stream(
+    **call_for, tool_choice={"type": "function", "function": {"name": "weather"}},
+    parallel_tool_calls=False,
+) as stream:
+    told = stream.get_final_completion().choices[0]
+assert json.loads(told.message.tool_calls[0].function.arguments) == arguments
+answered = say + [called.message.model_dump(exclude_none=True),
+                  {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+assert client.chat.completions.create(**{**call_for, "messages": answered}).choices
+
+# The newer API, whole and streamed.
+response = client.responses.create(
+    model=model, input="Name three colours.", max_output_tokens=24, extra_body={"seed": 7}
+)
+assert response.output_text == text and response.status in ("completed", "incomplete")
+with client.responses.stream(model=model, input="Name three colours.", max_output_tokens=24,
+                             extra_body={"seed": 7}) as stream:
+    deltas = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+assert deltas == text
+refused(openai.BadRequestError, "unsupported_parameter",
+        lambda: client.responses.create(model=model, input="x", previous_response_id="r1"))
+
 # Errors are the client's own exceptions.
 refused(openai.NotFoundError, "model_not_found",
         lambda: client.chat.completions.create(model="gpt-9", messages=say))
 refused(openai.BadRequestError, "unsupported_parameter",
-        lambda: client.chat.completions.create(model=model, messages=say, top_p=0.5))
+        lambda: client.chat.completions.create(model=model, messages=say, store=True))
+refused(openai.BadRequestError, "unknown_parameter",
+        lambda: client.chat.completions.create(model=model, messages=say,
+                                               extra_body={"no_such_field": 1}))
 refused(openai.BadRequestError, "invalid_value",
         lambda: client.chat.completions.create(model=model, messages=say, temperature=-1))
 refused(openai.BadRequestError, "context_length_exceeded",

@@ -414,7 +414,7 @@ impl Session {
         let config = &self.loaded.config;
         let each = wanted.iter().enumerate().map(|(index, wanted)| {
             let at = place(index);
-            let logits = if wanted.alternatives > 0 {
+            let logits = if wanted.alternatives > 0 || wanted.shape.is_some() {
                 row(&self.work.logits, at, config.vocab)?
             } else {
                 Vec::new()
@@ -573,6 +573,7 @@ mod layout {
         let wanted = |row| Wanted {
             row,
             sampling: Sampling::greedy(),
+            shape: None,
             position: 0,
             claimed: None,
             alternatives: 0,

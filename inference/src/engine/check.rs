@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     kernel::{Isa, above, partition},
     sample::Sampling,
+    shaping::{FAR, Shaped},
 };
 
 /// A claimed token held against the model's own draw.
@@ -42,6 +43,29 @@ impl TokenCheck {
             surprisal_nat,
             seeded_token,
             margin: score(seeded_token) - score(token),
+        }
+    }
+
+    /// As [`Self::new`], where `gumbel-v2` draws from `logits` as `shaped`. The log-probability and the
+    /// rank are those of the model itself; entropy, surprisal, draw and margin are of what is drawn from.
+    pub(crate) fn shaped(
+        logits: &[f32],
+        shaped: &Shaped<'_>,
+        token: u32,
+        sampling: &Sampling,
+        position: u32,
+    ) -> Self {
+        let temperature = sampling.temperature();
+        let (entropy_nat, surprisal_nat) = spread(&shaped.left, shaped.logit(token), temperature);
+        Self {
+            token,
+            logprob: logprob(logits, token),
+            rank: u32::try_from(above(Isa::detect(), logits, logits[token as usize]))
+                .unwrap_or(u32::MAX),
+            entropy_nat,
+            surprisal_nat: if shaped.forbids(token) { FAR } else { surprisal_nat },
+            seeded_token: shaped.draw(sampling, position),
+            margin: shaped.margin(sampling, position, token),
         }
     }
 

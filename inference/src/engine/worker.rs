@@ -23,6 +23,7 @@ use crate::{
     kv::{Blocks, Name},
     model::{Fault, Model, Runner, Said, Segment, Verdict, Wanted},
     sample::Sampling,
+    shaping::Shaper,
     tokenizer::TextStream,
 };
 
@@ -42,6 +43,7 @@ pub(super) struct Task {
     tokens: Vec<u32>,
     prompt_tokens: usize,
     sampling: Sampling,
+    shaper: Option<Shaper>,
     share: Share,
     /// The place in the queue, until the task starts.
     place: Option<OwnedSemaphorePermit>,
@@ -61,6 +63,15 @@ struct Rescore {
     checks: Vec<TokenCheck>,
     observer: Observer,
     reply: Option<Reply>,
+}
+
+/// A completion that someone claims, and how it is said to be drawn.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    pub(super) token_ids: &'a [u32],
+    pub(super) sampling: Sampling,
+    pub(super) shaper: Option<Shaper>,
+    pub(super) scheme: Scheme,
 }
 
 type Reply = oneshot::Sender<Result<Audit, EngineError>>;
@@ -92,6 +103,7 @@ impl Task {
         prompt: Vec<u32>,
         max_tokens: usize,
         job: Job,
+        shaper: Option<Shaper>,
         events: Events,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -115,6 +127,7 @@ impl Task {
             prompt_tokens: prompt.len(),
             tokens: prompt,
             sampling: job.sampling,
+            shaper,
             share: job.share,
             place: Some(place),
             clock: Clock::start(),
@@ -124,12 +137,11 @@ impl Task {
 
     pub(super) fn rescore(
         prompt: Vec<u32>,
-        claimed: &[u32],
-        sampling: Sampling,
-        scheme: Scheme,
+        claim: Claim<'_>,
         reply: Reply,
         place: OwnedSemaphorePermit,
     ) -> Self {
+        let Claim { token_ids: claimed, sampling, shaper, scheme } = claim;
         let prompt_tokens = prompt.len();
         let mut tokens = prompt;
         // The last claimed token is judged by the row before it; its own row judges nothing.
@@ -143,7 +155,7 @@ impl Task {
         let work = Work::Rescore(work);
         let share = Share::default();
         let (clock, place) = (Clock::start(), Some(place));
-        Self { tokens, prompt_tokens, sampling, share, place, clock, work }
+        Self { tokens, prompt_tokens, sampling, shaper, share, place, clock, work }
     }
 
     /// Notes that the task leaves the queue, with so many tokens known already.
@@ -189,6 +201,17 @@ impl Task {
                 self.clock.elapsed() > *deadline
             }
             _ => false,
+        }
+    }
+
+    /// Ends a task whose time is up: with what there is.
+    fn run_out(mut self) {
+        let drawn = self.tokens.split_off(self.prompt_tokens.min(self.tokens.len()));
+        match &mut self.work {
+            Work::Generate(generation) if !drawn.is_empty() => {
+                generation.finish(drawn, self.prompt_tokens, Finish::Length, self.clock);
+            }
+            _ => self.fail(EngineError::Deadline { tokens: drawn.len() }),
         }
     }
 
@@ -341,10 +364,7 @@ impl Worker {
                 index += 1;
             }
         }
-        for task in gone {
-            let tokens = task.tokens.len() - task.prompt_tokens;
-            task.fail(EngineError::Deadline { tokens });
-        }
+        gone.into_iter().for_each(Task::run_out);
     }
 
     fn remove(&mut self, index: usize) -> Task {
@@ -409,13 +429,9 @@ impl Worker {
         if plan.is_empty() {
             return;
         }
-        let wanted = self.wanted(&plan);
-        let questions: Vec<Wanted> = wanted.iter().map(|(_, wanted)| *wanted).collect();
+        let (askers, questions): (Vec<usize>, Vec<Wanted>) = self.wanted(&plan).into_iter().unzip();
         match self.run_step(&plan, &questions) {
-            Ok(said) => {
-                let askers = wanted.iter().map(|(index, _)| *index);
-                self.digest(&plan, askers.zip(said).collect());
-            }
+            Ok(said) => self.digest(&plan, askers.into_iter().zip(said).collect()),
             Err(fault) => {
                 // The step's tasks share its fate; the engine goes on.
                 tracing::error!(?fault, "a step failed");
@@ -427,10 +443,10 @@ impl Worker {
     }
 
     /// The rows of a step that somebody waits for, with the index of who does.
-    fn wanted(&self, plan: &[usize]) -> Vec<(usize, Wanted)> {
+    fn wanted(&mut self, plan: &[usize]) -> Vec<(usize, Wanted)> {
         let mut wanted = Vec::new();
         let mut first = 0;
-        for (index, (running, &step)) in self.running.iter().zip(plan).enumerate() {
+        for (index, (running, &step)) in self.running.iter_mut().zip(plan).enumerate() {
             let rows = running.wanted(step).enumerate();
             wanted.extend(rows.map(|(nth, row)| (index, running.task.wants(nth, first + row))));
             first += step;
@@ -490,7 +506,7 @@ impl From<Fault> for EngineError {
 
 impl Task {
     /// What the task wants of the step's row `row`, its `nth` wanted one.
-    fn wants(&self, nth: usize, row: usize) -> Wanted {
+    fn wants(&mut self, nth: usize, row: usize) -> Wanted {
         let drawn = self.tokens.len() - self.prompt_tokens;
         let (index, claimed, alternatives, hidden) = match &self.work {
             Work::Generate(generation) => {
@@ -502,7 +518,15 @@ impl Task {
             }
         };
         let position = u32::try_from(index).unwrap_or(u32::MAX);
-        Wanted { row, sampling: self.sampling, position, claimed, alternatives, hidden }
+        let shape = self.shaper.as_mut().map(|shaper| {
+            let shape = shaper.next();
+            // What is claimed is known already; what is drawn comes with `accept`.
+            if let Some(id) = claimed {
+                shaper.push(id);
+            }
+            shape
+        });
+        Wanted { row, sampling: self.sampling, shape, position, claimed, alternatives, hidden }
     }
 
     /// Takes what one row says; true when the task is finished and answered.
@@ -511,12 +535,23 @@ impl Task {
         match (&mut self.work, verdict) {
             (_, Verdict::NotFinite { logits }) => Err(EngineError::NotFinite { logits }),
             (Work::Generate(generation), Verdict::Drawn { id, logprob, likeliest }) => {
+                let complete = match &mut self.shaper {
+                    None => false,
+                    Some(shaper) => {
+                        if let Some(failure) = shaper.failure() {
+                            return Err(EngineError::Form(failure));
+                        }
+                        shaper.push(id);
+                        shaper.is_complete()
+                    }
+                };
                 self.tokens.push(id);
                 if let Some(observer) = &mut generation.observer {
                     observer.push(&hidden);
                 }
                 let elapsed = self.clock.elapsed();
-                let finished = generation.push(model, Drawn { id, logprob, likeliest, elapsed });
+                let drawn = Drawn { id, logprob, likeliest, elapsed, complete };
+                let finished = generation.push(model, drawn);
                 if let Some(finish) = finished {
                     let ids = self.tokens[self.prompt_tokens..].to_vec();
                     generation.finish(ids, self.prompt_tokens, finish, self.clock);
@@ -552,12 +587,14 @@ struct Drawn {
     logprob: f32,
     likeliest: Vec<(u32, f32)>,
     elapsed: Duration,
+    /// Whether nothing can be added to the text.
+    complete: bool,
 }
 
 impl Generation {
     /// Adds a token and streams its text; says whether and why the completion ends.
     fn push(&mut self, model: &Model, drawn: Drawn) -> Option<Finish> {
-        let Drawn { id, logprob, likeliest, elapsed } = drawn;
+        let Drawn { id, logprob, likeliest, elapsed, complete } = drawn;
         if self.logprobs.is_empty() {
             self.timing.first_token = elapsed;
         }
@@ -569,7 +606,7 @@ impl Generation {
             self.text.push_str(&text);
         }
         let stopped = self.cut_at_stop();
-        let finish = if ended || stopped {
+        let finish = if ended || stopped || complete {
             Some(Finish::Stop)
         } else if self.logprobs.len() == self.max_tokens {
             Some(Finish::Length)

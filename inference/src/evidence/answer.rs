@@ -10,8 +10,9 @@ use super::{
     states::{Fingerprint, Scheme},
 };
 use crate::{
-    Completion, Finish, ModelId, Sampling, SamplingError,
+    Completion, Finish, ModelId, Sampling, SamplingError, Shaping, ShapingError,
     sample::{MAX_TEMPERATURE, SAMPLER},
+    shaping::SHAPED_SAMPLER,
 };
 
 /// Format of the file.
@@ -86,7 +87,7 @@ impl Binding {
 }
 
 /// How the tokens were drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawSampler", into = "RawSampler")]
 pub enum Sampler {
     /// [`gumbel-v1`](crate::sample): the seed fixes every token.
@@ -97,6 +98,17 @@ pub enum Sampler {
         seed: u64,
         /// What fixed the seed, where a validator asked.
         binding: Option<Binding>,
+    },
+    /// [`gumbel-v2`](crate::shaping): the seed fixes every token among those that the shaping leaves.
+    Shaped {
+        /// The divisor of logits.
+        temperature: f32,
+        /// What fixes the draws.
+        seed: u64,
+        /// What fixed the seed, where a validator asked.
+        binding: Option<Binding>,
+        /// What was done to the logits first; never nothing.
+        shaping: Box<Shaping>,
     },
     /// A backend that draws as it likes: only how surprising its tokens are can be checked. Its
     /// answers may leave out log-probabilities and sketches.
@@ -118,42 +130,93 @@ struct RawSampler {
     seed: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     binding: Option<Binding>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shaping: Option<Box<Shaping>>,
 }
 
 impl TryFrom<RawSampler> for Sampler {
     type Error = String;
 
     fn try_from(raw: RawSampler) -> Result<Self, String> {
-        let RawSampler { name, temperature, seed, binding } = raw;
-        match (name.as_str(), seed, binding) {
-            (SAMPLER, Some(seed), binding) => Ok(Self::Seeded { temperature, seed, binding }),
-            (UNSEEDED, None, None) => Ok(Self::Unseeded { temperature }),
-            _ => {
-                Err(format!("sampler `{name}` is neither `{SAMPLER}` with a seed nor `{UNSEEDED}`"))
+        let RawSampler { name, temperature, seed, binding, shaping } = raw;
+        match (name.as_str(), seed, binding, shaping) {
+            (SAMPLER, Some(seed), binding, None) => Ok(Self::Seeded { temperature, seed, binding }),
+            (SHAPED_SAMPLER, Some(seed), binding, Some(shaping)) if !shaping.is_neutral() => {
+                Ok(Self::Shaped { temperature, seed, binding, shaping })
             }
+            (UNSEEDED, None, None, None) => Ok(Self::Unseeded { temperature }),
+            _ => Err(format!(
+                "sampler `{name}` is none of `{SAMPLER}` with a seed, `{SHAPED_SAMPLER}` with a seed \
+                 and what shapes the logits, `{UNSEEDED}`"
+            )),
         }
     }
 }
 
 impl From<Sampler> for RawSampler {
     fn from(sampler: Sampler) -> Self {
+        let name = sampler.name().to_owned();
+        let raw =
+            |temperature| Self { name, temperature, seed: None, binding: None, shaping: None };
         match sampler {
             Sampler::Seeded { temperature, seed, binding } => {
-                Self { name: SAMPLER.to_owned(), temperature, seed: Some(seed), binding }
+                Self { seed: Some(seed), binding, ..raw(temperature) }
             }
-            Sampler::Unseeded { temperature } => {
-                Self { name: UNSEEDED.to_owned(), temperature, seed: None, binding: None }
+            Sampler::Shaped { temperature, seed, binding, shaping } => {
+                Self { seed: Some(seed), binding, shaping: Some(shaping), ..raw(temperature) }
             }
+            Sampler::Unseeded { temperature } => raw(temperature),
         }
     }
 }
 
 impl Sampler {
+    /// The sampler of an engine of ours that draws so.
+    pub fn of(temperature: f32, seed: u64, binding: Option<Binding>, shaping: Shaping) -> Self {
+        if shaping.is_neutral() {
+            return Self::Seeded { temperature, seed, binding };
+        }
+        Self::Shaped { temperature, seed, binding, shaping: Box::new(shaping) }
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Seeded { .. } => SAMPLER,
+            Self::Shaped { .. } => SHAPED_SAMPLER,
+            Self::Unseeded { .. } => UNSEEDED,
+        }
+    }
+
+    /// True where a seed fixes the tokens.
+    pub const fn is_seeded(&self) -> bool {
+        !matches!(self, Self::Unseeded { .. })
+    }
+
     /// The sampling to re-read the answer with.
     pub fn sampling(&self) -> Result<Sampling, SamplingError> {
         match *self {
-            Self::Seeded { temperature, seed, .. } => Sampling::new(temperature, seed),
+            Self::Seeded { temperature, seed, .. } | Self::Shaped { temperature, seed, .. } => {
+                Sampling::new(temperature, seed)
+            }
             Self::Unseeded { temperature } => Sampling::new(temperature, 0),
+        }
+    }
+
+    /// The shaping to re-read it with: what was done to the logits before a token was drawn.
+    pub fn shaping(&self) -> Shaping {
+        match self {
+            Self::Shaped { shaping, .. } => (**shaping).clone(),
+            Self::Seeded { .. } | Self::Unseeded { .. } => Shaping::default(),
+        }
+    }
+
+    /// The seed and what fixed it, where a validator asked.
+    const fn bound(&self) -> Option<(u64, Binding)> {
+        match *self {
+            Self::Seeded { seed, binding: Some(binding), .. }
+            | Self::Shaped { seed, binding: Some(binding), .. } => Some((seed, binding)),
+            _ => None,
         }
     }
 }
@@ -254,6 +317,9 @@ pub enum AnswerError {
     /// Impossible sampling parameters.
     #[error("temperature {0} is not within 0..={MAX_TEMPERATURE}")]
     Temperature(f32),
+    /// Impossible shaping parameters.
+    #[error(transparent)]
+    Shaping(#[from] ShapingError),
     /// The contents are not those whose root was recorded.
     #[error("the answer was altered: its contents have root {computed}, and it says {recorded}")]
     Root {
@@ -344,8 +410,8 @@ impl Answer {
         if !reads || !verifies(&hotkey.0, &self.signed_bytes(), &bytes) {
             return Err(AnswerError::Signature { hotkey: key() });
         }
-        match self.sampler {
-            Sampler::Seeded { binding: Some(binding), .. } if binding.hotkey != *hotkey => {
+        match self.sampler.bound() {
+            Some((_, binding)) if binding.hotkey != *hotkey => {
                 let bound = hex::encode(binding.hotkey.0);
                 Err(AnswerError::Signer { bound, signed: key() })
             }
@@ -394,7 +460,7 @@ impl Answer {
             ("log-probabilities", self.logprobs.len(), tokens),
             ("fingerprints", fingerprints, tokens.div_ceil(each)),
         ] {
-            let left_out = found == 0 && matches!(self.sampler, Sampler::Unseeded { .. });
+            let left_out = found == 0 && !self.sampler.is_seeded();
             if found != wanted && !left_out {
                 return Err(AnswerError::Lengths { what, tokens, found, wanted });
             }
@@ -402,7 +468,9 @@ impl Answer {
         self.sampler
             .sampling()
             .map_err(|SamplingError::Temperature(t)| AnswerError::Temperature(t))?;
-        if let Sampler::Seeded { seed, binding: Some(binding), .. } = self.sampler
+        // The words of the model bound it further, once there is a model.
+        self.sampler.shaping().check(usize::MAX)?;
+        if let Some((seed, binding)) = self.sampler.bound()
             && binding.seed() != seed
         {
             return Err(AnswerError::Seed { seed, bound: binding.seed() });
@@ -445,19 +513,21 @@ impl Answer {
         field(self.model.to_string().as_bytes());
         field(self.engine.as_bytes());
         field(self.fingerprint.scheme().name().as_bytes());
-        match self.sampler {
-            Sampler::Seeded { temperature, seed, binding } => {
-                field(SAMPLER.as_bytes());
+        field(self.sampler.name().as_bytes());
+        match &self.sampler {
+            Sampler::Seeded { temperature, seed, binding }
+            | Sampler::Shaped { temperature, seed, binding, .. } => {
                 field(&temperature.to_le_bytes());
                 field(&seed.to_le_bytes());
                 for part in binding.iter().flat_map(|b| [b.nonce, b.hotkey, b.request]) {
                     field(&part.0);
                 }
             }
-            Sampler::Unseeded { temperature } => {
-                field(UNSEEDED.as_bytes());
-                field(&temperature.to_le_bytes());
-            }
+            Sampler::Unseeded { temperature } => field(&temperature.to_le_bytes()),
+        }
+        if let Sampler::Shaped { shaping, .. } = &self.sampler {
+            // Numbers, texts and ordered maps: JSON writes them in one way, and never fails.
+            field(&serde_json::to_vec(shaping).unwrap_or_default());
         }
         let prompt: Vec<u8> = self.prompt_ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         field(&prompt);

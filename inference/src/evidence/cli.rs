@@ -358,7 +358,7 @@ pub async fn verify(
     let source = ModelSource::parse(&args.model);
     let verifier = engine(&source, args.class.or(Some(answer.model.class)), args.threads)?;
     let pair = pair(answer, &verifier, calibration.as_ref())?;
-    let seeded = matches!(answer.sampler, Sampler::Seeded { .. });
+    let seeded = answer.sampler.is_seeded();
     let mut reading = Reading::default();
     for answer in &answers {
         reading = reading.then(read_answer(&verifier, answer).await?);
@@ -379,7 +379,7 @@ pub async fn verify(
 /// Whether two answers say that they come from one server's model, drawn in one way.
 fn same_server(a: &Answer, b: &Answer) -> bool {
     let key = |answer: &Answer| answer.signature.as_ref().map(|signature| signature.hotkey);
-    let seeded = |answer: &Answer| matches!(answer.sampler, Sampler::Seeded { .. });
+    let seeded = |answer: &Answer| answer.sampler.is_seeded();
     let states = |answer: &Answer| answer.fingerprint.scheme();
     (a.model, &a.engine, key(a), seeded(a), states(a))
         == (b.model, &b.engine, key(b), seeded(b), states(b))

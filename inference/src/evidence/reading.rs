@@ -1,7 +1,7 @@
 //! What one prefill says about one answer, as numbers that a test can take.
 
 use super::{
-    answer::{Answer, Sampler, nats_apart, quantised},
+    answer::{Answer, nats_apart, quantised},
     fingerprint::GROUP_TOKENS,
 };
 use crate::Audit;
@@ -43,7 +43,7 @@ pub(super) struct Group {
 impl Reading {
     /// Compares. `audit` is the verifier's of the answer's own ids.
     pub fn new(answer: &Answer, audit: &Audit) -> Self {
-        let seeded = matches!(answer.sampler, Sampler::Seeded { .. });
+        let seeded = answer.sampler.is_seeded();
         let (mut logprobs, tokens) = (answer.logprobs.iter(), audit.checks.len());
         let (distances, each) =
             (answer.fingerprint.distances(&audit.states), audit.states.scheme().tokens());

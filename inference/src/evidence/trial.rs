@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Completion, Engine, EngineError, EngineOptions, Finish, Job, Model, Prompt, Sampling,
-    SamplingError,
+    SamplingError, Shaping,
 };
 
 /// Answers computed at once, unless a trial says otherwise: enough that reading the weights is paid by
@@ -56,8 +56,9 @@ pub async fn answer(
 pub async fn read(verifier: &Engine, answer: &Answer) -> Result<Reading, TrialError> {
     let prompt = Prompt::Tokens(answer.prompt_ids.clone());
     let sampling = answer.sampler.sampling()?;
-    let scheme = answer.fingerprint.scheme();
-    let audit = verifier.audit(&prompt, &answer.completion_ids, &sampling, scheme).await?;
+    let (shaping, scheme) = (answer.sampler.shaping(), answer.fingerprint.scheme());
+    let ids = &answer.completion_ids;
+    let audit = verifier.audit_shaped(&prompt, ids, &sampling, &shaping, scheme).await?;
     Ok(Reading::new(answer, &audit))
 }
 
@@ -118,29 +119,30 @@ impl Trial<'_> {
 }
 
 impl Server<'_> {
-    fn job(&self, prompt_ids: &[u32], sampling: Sampling) -> Job {
-        let fingerprint = Some(self.scheme);
-        Job { fingerprint, ..Job::new(prompt_ids.to_vec(), self.max_tokens, sampling) }
+    fn job(&self, prompt_ids: &[u32], sampling: Sampling, shaping: &Shaping) -> Job {
+        let (fingerprint, shaping) = (Some(self.scheme), shaping.clone());
+        Job { shaping, fingerprint, ..Job::new(prompt_ids.to_vec(), self.max_tokens, sampling) }
     }
 
     /// The answer to `text`, naming the named model whoever writes.
     pub(super) async fn answer(&self, text: &str, sampler: Sampler) -> Result<Answer, TrialError> {
         let tokenizer = self.named.model().tokenizer();
         let prompt_ids = self.named.tokens(&prompts::prompt(tokenizer, text))?;
-        let sampling = sampler.sampling()?;
+        let (sampling, shaping) = (sampler.sampling()?, sampler.shaping());
+        let job = |prompt_ids: &[u32]| self.job(prompt_ids, sampling, &shaping);
         let completion = match self.writer {
-            Writer::Itself(engine) => engine.generate(self.job(&prompt_ids, sampling)).await?,
+            Writer::Itself(engine) => engine.generate(job(&prompt_ids)).await?,
             Writer::Altered(engine) => {
                 let altered = engine.tokens(&prompts::altered(tokenizer, text))?;
-                engine.generate(self.job(&altered, sampling)).await?
+                engine.generate(job(&altered)).await?
             }
             Writer::Forger(engine) => {
-                let written = engine.generate(self.job(&prompt_ids, sampling)).await?;
+                let written = engine.generate(job(&prompt_ids)).await?;
                 self.read_through(&prompt_ids, written, sampling).await?
             }
             Writer::Relay(engine) => {
                 let prompt = prompts::prompt(engine.model().tokenizer(), text);
-                let job = Job { prompt, ..self.job(&[], sampling) };
+                let job = Job { prompt, ..job(&[]) };
                 let mut written = engine.generate(job).await?;
                 written.token_ids = self
                     .named

@@ -20,7 +20,9 @@ mod pool;
 pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape};
 pub(crate) use encode::{attend_all, layer_norm};
 pub(crate) use isa::{Isa, Kernel};
-pub(crate) use math::{Rounding, above, add, not_finite, partition, rms_norm, rotate, silu_mul};
+pub(crate) use math::{
+    Rounding, above, add, exp, not_finite, partition, rms_norm, rotate, silu_mul,
+};
 pub(crate) use matrix::Matrix;
 pub(crate) use pool::Pool;
 

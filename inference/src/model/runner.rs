@@ -14,18 +14,21 @@ use crate::{
     engine::{EngineOptions, TokenCheck, likeliest, logprob},
     kernel::{self, BLOCK_TOKENS, Isa, KvLayer, KvShape},
     sample::Sampling,
+    shaping::Shape,
 };
 
 /// Rows of logits held at once: 49 152 words of f32 take 13 MB. Each pass over the head serves so many.
 pub(super) const LOGIT_ROWS: usize = 64;
 
 /// What is wanted of one row of a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// The row: tokens of the step's segments, counted in order.
     pub(crate) row: usize,
     /// How the token is drawn.
     pub(crate) sampling: Sampling,
+    /// How logits are shaped before, if they are.
+    pub(crate) shape: Option<Shape>,
     /// Which generated position it has.
     pub(crate) position: u32,
     /// The token that was claimed to be drawn here, to check it.
@@ -169,11 +172,19 @@ impl Verdict {
         if not_finite > 0 {
             return Self::NotFinite { logits: not_finite };
         }
-        let Wanted { sampling, position, claimed, alternatives, .. } = wanted;
-        if let Some(token) = *claimed {
-            return Self::Checked(TokenCheck::new(logits, token, sampling, *position));
-        }
-        let id = sampling.draw(logits, *position);
+        let Wanted { sampling, shape, position, claimed, alternatives, .. } = wanted;
+        let id = match (*claimed, shape) {
+            (Some(token), None) => {
+                return Self::Checked(TokenCheck::new(logits, token, sampling, *position));
+            }
+            (Some(token), Some(shape)) => {
+                let shaped = shape.of(logits, sampling.temperature());
+                let check = TokenCheck::shaped(logits, &shaped, token, sampling, *position);
+                return Self::Checked(check);
+            }
+            (None, None) => sampling.draw(logits, *position),
+            (None, Some(shape)) => shape.draw(logits, sampling, *position),
+        };
         let likeliest = likeliest(logits, *alternatives);
         Self::Drawn { id, logprob: logprob(logits, id), likeliest }
     }
@@ -184,7 +195,10 @@ impl crate::cuda::Found {
     /// What the device found, as the engine takes it.
     fn said(self, wanted: &Wanted) -> Said {
         let answer = self.answer;
-        let verdict = if answer.not_finite > 0 {
+        // The device draws from the logits as they are; shaped ones are judged here.
+        let verdict = if wanted.shape.is_some() {
+            Verdict::of(wanted, &self.logits)
+        } else if answer.not_finite > 0 {
             Verdict::NotFinite { logits: answer.not_finite as usize }
         } else if wanted.claimed.is_some() {
             Verdict::Checked(TokenCheck {
@@ -216,6 +230,7 @@ mod tests {
                 let wanted = Wanted {
                     row: 0,
                     sampling,
+                    shape: None,
                     position: 0,
                     claimed,
                     alternatives: 0,

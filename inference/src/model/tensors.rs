@@ -341,7 +341,8 @@ mod tests {
 
     fn wanted(row: usize, claimed: Option<u32>) -> Wanted {
         let sampling = Sampling::new(0.8, 7).unwrap();
-        Wanted { row, sampling, position: 3, claimed, alternatives: 0, hidden: true }
+        let shape = None;
+        Wanted { row, sampling, shape, position: 3, claimed, alternatives: 0, hidden: true }
     }
 
     /// A small model by our kernels, and in candle's operations on candle's own processor backend.

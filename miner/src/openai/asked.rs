@@ -3,7 +3,7 @@
 use axum::{
     body::{Bytes, to_bytes},
     extract::{FromRequest, Request, State},
-    http::header::AUTHORIZATION,
+    http::{Method, header::AUTHORIZATION},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -40,9 +40,20 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// The scheme that a key is shown by; HTTP does not mind its case.
+const SCHEME: &[u8] = b"bearer";
+
 impl Key {
     pub(crate) fn new(key: &str) -> Self {
-        Self(format!("Bearer {key}").into())
+        Self(key.to_owned().into())
+    }
+
+    /// Whether a header shows the key: the scheme, blanks, the key.
+    fn is_shown(&self, header: &[u8]) -> bool {
+        let Some((scheme, rest)) = header.split_at_checked(SCHEME.len()) else { return false };
+        scheme.eq_ignore_ascii_case(SCHEME)
+            && rest.first() == Some(&b' ')
+            && self.is(rest.trim_ascii())
     }
 
     /// Compares in a time that says nothing of where the two differ.
@@ -52,7 +63,29 @@ impl Key {
     }
 }
 
+/// Lets pass who shows the key. What may be asked says no more than the route does, so that browsers
+/// may ask it first, without the key.
 pub(super) async fn check(State(key): State<Key>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-    if key.is(shown) { next.run(request).await } else { ApiError::no_key().into_response() }
+    if request.method() == Method::OPTIONS || key.is_shown(shown) {
+        next.run(request).await
+    } else {
+        ApiError::no_key().into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_whatever_the_case_of_its_scheme() {
+        let key = Key::new("secret");
+        for shown in ["Bearer secret", "bearer secret", "BEARER  secret "] {
+            assert!(key.is_shown(shown.as_bytes()), "{shown}");
+        }
+        for shown in ["", "Bearer", "Bearer ", "Bearer Secret", "Bearersecret", "Basic secret"] {
+            assert!(!key.is_shown(shown.as_bytes()), "{shown}");
+        }
+    }
 }

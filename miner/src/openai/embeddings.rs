@@ -10,7 +10,7 @@ use inference::{EmbedError, Embedder, Embedding, Passage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Surface, asked::Asked, error::ApiError, request::read};
+use super::{Surface, asked::Asked, error::ApiError};
 
 const PATH: &str = "/v1/embeddings";
 
@@ -83,7 +83,8 @@ async fn embed(surface: &Surface, asked: Asked) -> Result<Response, ApiError> {
     let Some(embedder) = &surface.embedder else {
         return Err(ApiError::no_embeddings(surface.name()));
     };
-    let request: Request = read(&asked.body)?;
+    let request: Request =
+        serde_json::from_slice(&asked.body).map_err(|error| ApiError::malformed(&error))?;
     check(surface, embedder, &request)?;
     let encoding = request.encoding_format;
     let passages = request.input.passages();
@@ -107,13 +108,13 @@ fn check(surface: &Surface, embedder: &Embedder, request: &Request) -> Result<()
         None => {}
         Some(model) if model == embedder.name() || model == embedder.id().to_string() => {}
         Some(model) if surface.serves(model) => return Err(ApiError::no_embeddings(model)),
-        Some(model) => return Err(ApiError::no_model(model)),
+        Some(model) => return Err(ApiError::no_model(model, &surface.served())),
     }
     let whole = embedder.dimensions();
     match request.dimensions {
         Some(asked) if asked != whole => {
             let why = format!("this model's vectors have {whole} dimensions and cannot be cut");
-            Err(ApiError::unsupported("dimensions", &why))
+            Err(ApiError::unsupported("dimensions", why))
         }
         _ => Ok(()),
     }

@@ -1,261 +1,337 @@
 //! Answers: whole, and in the pieces that a stream sends.
 
-use inference::{Completion, Engine, Finish, Prompt};
+use std::sync::Arc;
+
+use inference::{Completion, Engine};
 use neuron::Metrics;
+use openai_api::{
+    ChatChoice, ChatChunk, ChatCompletion, ChatLogprobs, ChunkChoice, Delta, DeltaCall,
+    FinishReason, LogprobEntry, PromptDetails, Reply, TextChoice, TextCompletion, TextLogprobs,
+    TopLogprob, Usage,
+};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     Surface,
+    choice::{Choice, Drawn, Piece},
     error::ApiError,
-    request::{Form, Style, random},
+    order::{Order, Style, random},
     seconds,
 };
-use std::sync::Arc;
 
 /// Everything that an answer's pieces have in common.
 pub(super) struct Answer {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     style: Style,
-    id: String,
-    created: u64,
-    model: String,
+    pub(super) id: String,
+    pub(super) created: u64,
+    pub(super) model: String,
     fingerprint: Arc<str>,
     seed: u64,
+    /// Answers to each prompt.
+    each: usize,
     logprobs: bool,
     token_ids: bool,
-    /// Token ids of each prompt, where they are wanted.
-    prompts: Vec<Vec<u32>>,
+    /// Token ids of the first prompt, where they are wanted.
+    prompt: Option<Vec<u32>>,
     pub(super) include_usage: bool,
 }
 
-/// A token and what was likely beside it.
-pub(super) struct Drawn<'a> {
-    pub(super) id: u32,
-    pub(super) logprob: f32,
-    pub(super) likeliest: &'a [(u32, f32)],
-}
-
 impl Answer {
-    pub(super) fn new(surface: &Surface, form: &Form) -> Result<Self, ApiError> {
-        let (prefix, engine) = match form.style {
-            Style::Chat => ("chatcmpl", &surface.engine),
-            Style::Plain => ("cmpl", &surface.engine),
+    pub(super) fn new(
+        surface: &Surface,
+        engine: &Arc<Engine>,
+        order: &Order,
+    ) -> Result<Self, ApiError> {
+        let prefix = match order.style {
+            Style::Chat => "chatcmpl",
+            Style::Plain => "cmpl",
         };
-        let prompts: &[Prompt] = if form.token_ids { &form.prompts } else { &[] };
-        let prompts = prompts.iter().map(|p| engine.tokens(p)).collect::<Result<_, _>>()?;
+        let wanted = order.prompts.first().filter(|_| order.token_ids);
+        let prompt = wanted.map(|prompt| engine.tokens(prompt)).transpose();
         Ok(Self {
             engine: Arc::clone(engine),
-            style: form.style,
+            style: order.style,
             id: format!("{prefix}-{:016x}{:016x}", random(), random()),
             created: seconds(),
             model: surface.name().to_owned(),
             fingerprint: Arc::clone(&surface.announced),
-            seed: form.seed,
-            logprobs: form.logprobs.is_some(),
-            token_ids: form.token_ids,
-            prompts,
-            include_usage: form.include_usage,
+            seed: order.seed,
+            each: order.choices as usize,
+            logprobs: order.logprobs.is_some(),
+            token_ids: order.token_ids,
+            prompt: prompt.map_err(|error| ApiError::of_engine(error, order.style.prompt()))?,
+            include_usage: order.include_usage,
         })
     }
 
-    fn frame(&self, object: &str, choices: Vec<Value>) -> Map<String, Value> {
-        let mut frame = Map::new();
-        frame.insert("id".into(), self.id.clone().into());
-        frame.insert("object".into(), object.into());
-        frame.insert("created".into(), self.created.into());
-        frame.insert("model".into(), self.model.clone().into());
-        frame.insert("system_fingerprint".into(), (*self.fingerprint).into());
-        frame.insert("choices".into(), choices.into());
-        frame
-    }
-
     /// The whole answer.
-    pub(super) fn whole(&self, done: &[Completion]) -> Value {
-        let choices = done.iter().enumerate().map(|(index, done)| self.choice(index, done));
-        let object = match self.style {
-            Style::Chat => "chat.completion",
-            Style::Plain => "text_completion",
-        };
-        let mut frame = self.frame(object, choices.collect());
-        frame.insert("usage".into(), usage(done));
-        if self.token_ids {
-            frame.insert("seed".into(), self.seed.into());
-            if let Some(ids) = self.prompts.first() {
-                frame.insert("prompt_token_ids".into(), json!(ids));
-            }
-        }
-        frame.into()
-    }
-
-    fn choice(&self, index: usize, done: &Completion) -> Value {
-        let none = Vec::new();
-        let likeliest = |i: usize| done.likeliest.get(i).unwrap_or(&none);
-        let tokens: Vec<Drawn<'_>> = (0..)
-            .zip(done.token_ids.iter().zip(&done.logprobs))
-            .map(|(i, (&id, &logprob))| Drawn { id, logprob, likeliest: likeliest(i) })
+    pub(super) fn whole(&self, order: &Order, done: &[Completion]) -> Value {
+        let said: Vec<Said> = done
+            .iter()
+            .map(|done| Said::of(Choice::new(&self.engine, order).hear_all(done)))
             .collect();
-        let mut choice = Map::new();
-        choice.insert("index".into(), index.into());
+        let (usage, fingerprint) = (self.usage(done), Some(self.fingerprint.to_string()));
+        let seed = self.token_ids.then_some(self.seed);
+        let (id, model) = (self.id.clone(), self.model.clone());
         match self.style {
-            Style::Chat => {
-                let message = json!({ "role": "assistant", "content": done.text, "refusal": null });
-                choice.insert("message".into(), message);
-            }
-            Style::Plain => {
-                choice.insert("text".into(), done.text.clone().into());
-            }
+            Style::Chat => value(&ChatCompletion {
+                id,
+                object: "chat.completion".to_owned(),
+                created: self.created,
+                model,
+                system_fingerprint: fingerprint,
+                choices: (0..).zip(said).map(|(i, said)| self.chat_choice(i, said)).collect(),
+                usage,
+                seed,
+                prompt_token_ids: self.prompt.clone(),
+            }),
+            Style::Plain => value(&TextCompletion {
+                id,
+                object: "text_completion".to_owned(),
+                created: self.created,
+                model,
+                system_fingerprint: fingerprint,
+                choices: (0..).zip(said).map(|(i, said)| self.text_choice(i, said)).collect(),
+                usage: Some(usage),
+                seed,
+                prompt_token_ids: self.prompt.clone(),
+            }),
         }
-        choice.insert("logprobs".into(), self.logprobs(&tokens, 0));
-        choice.insert("finish_reason".into(), reason(done.finish).into());
-        if self.token_ids {
-            choice.insert("token_ids".into(), json!(done.token_ids));
-        }
-        choice.into()
     }
 
-    /// One piece of a stream: text of choice `index`, from byte `offset` of it on.
-    pub(super) fn piece(
-        &self,
-        index: usize,
-        text: &str,
-        drawn: &[Drawn<'_>],
-        offset: usize,
-    ) -> Value {
-        let mut choice = Map::new();
-        choice.insert("index".into(), index.into());
-        match self.style {
-            Style::Chat => choice.insert("delta".into(), json!({ "content": text })),
-            Style::Plain => choice.insert("text".into(), text.into()),
-        };
-        choice.insert("logprobs".into(), self.logprobs(drawn, offset));
-        choice.insert("finish_reason".into(), Value::Null);
-        if self.token_ids {
-            let ids: Vec<u32> = drawn.iter().map(|drawn| drawn.id).collect();
-            choice.insert("token_ids".into(), json!(ids));
+    fn chat_choice(&self, index: usize, said: Said) -> ChatChoice {
+        // Where tools are called, no text is null.
+        let content = (!said.text.is_empty() || said.calls.is_empty()).then_some(said.text);
+        ChatChoice {
+            index,
+            message: Reply {
+                role: "assistant".to_owned(),
+                content,
+                refusal: None,
+                tool_calls: said.calls,
+            },
+            logprobs: self.logprobs.then(|| chat_logprobs(&said.drawn)),
+            finish_reason: said.finish,
+            token_ids: self.token_ids.then_some(said.token_ids),
         }
-        self.chunk(vec![choice.into()])
+    }
+
+    fn text_choice(&self, index: usize, said: Said) -> TextChoice {
+        TextChoice {
+            index,
+            logprobs: self.logprobs.then(|| text_logprobs(&said.drawn, 0)),
+            text: said.text,
+            finish_reason: Some(said.finish),
+            token_ids: self.token_ids.then_some(said.token_ids),
+        }
+    }
+
+    /// A piece of choice `index` as a stream sends it, `offset` characters into its text.
+    pub(super) fn piece(&self, index: usize, piece: Piece, offset: usize) -> Value {
+        match self.style {
+            Style::Chat => self.chat_piece(index, piece),
+            Style::Plain => self.text_piece(index, piece, offset),
+        }
+    }
+
+    fn chat_piece(&self, index: usize, piece: Piece) -> Value {
+        let mut choice = ChunkChoice {
+            index,
+            delta: Delta::default(),
+            logprobs: None,
+            finish_reason: None,
+            token_ids: None,
+        };
+        match piece {
+            Piece::Text { text, drawn, token_ids } => {
+                choice.delta.content = Some(text);
+                choice.logprobs =
+                    (self.logprobs && !drawn.is_empty()).then(|| chat_logprobs(&drawn));
+                choice.token_ids = self.token_ids.then_some(token_ids);
+            }
+            Piece::Call(index, call) => choice.delta.tool_calls = vec![DeltaCall { index, call }],
+            Piece::End(finish) => choice.finish_reason = Some(finish),
+        }
+        self.chat_chunk(vec![choice])
+    }
+
+    fn text_piece(&self, index: usize, piece: Piece, offset: usize) -> Value {
+        let mut choice = TextChoice {
+            index,
+            text: String::new(),
+            logprobs: None,
+            finish_reason: None,
+            token_ids: None,
+        };
+        match piece {
+            Piece::Text { text, drawn, token_ids } => {
+                choice.logprobs =
+                    (self.logprobs && !drawn.is_empty()).then(|| text_logprobs(&drawn, offset));
+                choice.text = text;
+                choice.token_ids = self.token_ids.then_some(token_ids);
+            }
+            Piece::Call(..) => {}
+            Piece::End(finish) => choice.finish_reason = Some(finish),
+        }
+        self.text_chunk(vec![choice], None)
     }
 
     /// The first piece of a chat's choice: whose turn it is.
     pub(super) fn opening(&self, index: usize) -> Option<Value> {
-        let delta = json!({ "role": "assistant", "content": "", "refusal": null });
-        let choice =
-            json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": null });
-        (self.style == Style::Chat).then(|| self.chunk(vec![choice]))
-    }
-
-    /// The last piece of a choice.
-    pub(super) fn closing(&self, index: usize, finish: Finish) -> Value {
-        let reason = reason(finish);
-        self.chunk(vec![match self.style {
-            Style::Chat => {
-                json!({ "index": index, "delta": {}, "logprobs": null, "finish_reason": reason })
-            }
-            Style::Plain => {
-                json!({ "index": index, "text": "", "logprobs": null, "finish_reason": reason })
-            }
-        }])
+        let delta = Delta {
+            role: Some("assistant".to_owned()),
+            content: Some(String::new()),
+            ..Delta::default()
+        };
+        let (logprobs, finish_reason, token_ids) = (None, None, None);
+        let choice = ChunkChoice { index, delta, logprobs, finish_reason, token_ids };
+        (self.style == Style::Chat).then(|| self.chat_chunk(vec![choice]))
     }
 
     /// The piece after all choices, for those who want to know what they used.
     pub(super) fn used(&self, done: &[Completion]) -> Value {
-        let mut chunk = self.chunk(Vec::new());
-        chunk["usage"] = usage(done);
+        let usage = self.usage(done);
+        match self.style {
+            Style::Chat => {
+                let mut chunk = self.chat_chunk(Vec::new());
+                chunk["usage"] = value(&usage);
+                chunk
+            }
+            Style::Plain => self.text_chunk(Vec::new(), Some(usage)),
+        }
+    }
+
+    fn chat_chunk(&self, choices: Vec<ChunkChoice>) -> Value {
+        let mut chunk = value(&ChatChunk {
+            id: self.id.clone(),
+            object: "chat.completion.chunk".to_owned(),
+            created: self.created,
+            model: self.model.clone(),
+            system_fingerprint: Some(self.fingerprint.to_string()),
+            choices,
+            usage: None,
+        });
+        self.announce_usage(&mut chunk);
         chunk
     }
 
-    fn chunk(&self, choices: Vec<Value>) -> Value {
-        let object = match self.style {
-            Style::Chat => "chat.completion.chunk",
-            Style::Plain => "text_completion",
+    fn text_chunk(&self, choices: Vec<TextChoice>, usage: Option<Usage>) -> Value {
+        let mut chunk = value(&TextCompletion {
+            id: self.id.clone(),
+            object: "text_completion".to_owned(),
+            created: self.created,
+            model: self.model.clone(),
+            system_fingerprint: Some(self.fingerprint.to_string()),
+            choices,
+            usage,
+            seed: None,
+            prompt_token_ids: None,
+        });
+        self.announce_usage(&mut chunk);
+        chunk
+    }
+
+    /// As in the API: where usage comes at the end, all other pieces say null.
+    fn announce_usage(&self, chunk: &mut Value) {
+        if self.include_usage && chunk.get("usage").is_none() {
+            chunk["usage"] = Value::Null;
+        }
+    }
+
+    /// Each prompt counts once, whatever the number of its answers.
+    pub(super) fn usage(&self, done: &[Completion]) -> Usage {
+        let firsts = || done.iter().step_by(self.each.max(1));
+        let prompt_tokens = firsts().map(|done| u64::from(done.prompt_tokens)).sum();
+        let completion_tokens = done.iter().map(|done| done.token_ids.len() as u64).sum();
+        let cached_tokens = firsts().map(|done| u64::from(done.cached_tokens)).sum();
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: PromptDetails { cached_tokens },
+        }
+    }
+}
+
+/// All that came to one choice.
+pub(super) struct Said {
+    pub(super) text: String,
+    drawn: Vec<Drawn>,
+    token_ids: Vec<u32>,
+    pub(super) calls: Vec<openai_api::ToolCall>,
+    pub(super) finish: FinishReason,
+}
+
+impl Said {
+    pub(super) fn of(pieces: Vec<Piece>) -> Self {
+        let mut said = Self {
+            text: String::new(),
+            drawn: Vec::new(),
+            token_ids: Vec::new(),
+            calls: Vec::new(),
+            finish: FinishReason::Stop,
         };
-        let mut frame = self.frame(object, choices);
-        if self.include_usage {
-            frame.insert("usage".into(), Value::Null);
-        }
-        frame.into()
-    }
-
-    fn logprobs(&self, drawn: &[Drawn<'_>], offset: usize) -> Value {
-        if !self.logprobs || drawn.is_empty() {
-            return Value::Null;
-        }
-        match self.style {
-            Style::Chat => {
-                let content: Vec<Value> = drawn
-                    .iter()
-                    .map(|drawn| {
-                        let mut entry = self.likely(drawn.id, drawn.logprob);
-                        let top = drawn.likeliest.iter().map(|&(id, p)| self.likely(id, p));
-                        entry["top_logprobs"] = top.collect();
-                        entry
-                    })
-                    .collect();
-                json!({ "content": content, "refusal": null })
+        for piece in pieces {
+            match piece {
+                Piece::Text { text, drawn, token_ids } => {
+                    said.text.push_str(&text);
+                    said.drawn.extend(drawn);
+                    said.token_ids.extend(token_ids);
+                }
+                Piece::Call(_, call) => said.calls.push(call),
+                Piece::End(finish) => said.finish = finish,
             }
-            Style::Plain => self.plain_logprobs(drawn, offset),
         }
+        said
     }
+}
 
-    fn likely(&self, id: u32, logprob: f32) -> Value {
-        let token = self.text(id);
-        // A part of a character has no text of its own, and we keep no bytes of words.
-        let bytes = (!token.contains(char::REPLACEMENT_CHARACTER)).then_some(token.as_bytes());
-        json!({ "token": token, "logprob": logprob, "bytes": bytes })
-    }
+/// Plain data: serialising it cannot fail.
+pub(super) fn value(data: &impl Serialize) -> Value {
+    serde_json::to_value(data).unwrap_or_default()
+}
 
-    fn plain_logprobs(&self, drawn: &[Drawn<'_>], mut offset: usize) -> Value {
-        let (mut tokens, mut offsets, mut logprobs, mut top) = (vec![], vec![], vec![], vec![]);
-        for drawn in drawn {
-            let token = self.text(drawn.id);
-            offsets.push(offset);
-            offset += token.len();
-            tokens.push(token);
-            logprobs.push(drawn.logprob);
-            let likely = drawn.likeliest.iter().map(|&(id, p)| (self.text(id), json!(p)));
-            top.push(likely.collect::<Map<String, Value>>());
+/// A part of a character has no bytes of its own: the token that completes it has them all.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    (!text.contains(char::REPLACEMENT_CHARACTER)).then(|| text.as_bytes().to_vec())
+}
+
+fn chat_logprobs(drawn: &[Drawn]) -> ChatLogprobs {
+    let likely = |(token, logprob): &(String, f32)| TopLogprob {
+        token: token.clone(),
+        logprob: *logprob,
+        bytes: bytes(token),
+    };
+    let entry = |drawn: &Drawn| LogprobEntry {
+        token: drawn.text.clone(),
+        logprob: drawn.logprob,
+        bytes: bytes(&drawn.text),
+        top_logprobs: drawn.likely.iter().map(likely).collect(),
+    };
+    ChatLogprobs { content: drawn.iter().map(entry).collect(), refusal: None }
+}
+
+fn text_logprobs(drawn: &[Drawn], mut offset: usize) -> TextLogprobs {
+    let mut all = TextLogprobs::default();
+    for drawn in drawn {
+        all.text_offset.push(offset);
+        offset += drawn.text.chars().count();
+        all.tokens.push(drawn.text.clone());
+        all.token_logprobs.push(drawn.logprob);
+        let mut top = Map::new();
+        for (text, logprob) in &drawn.likely {
+            // The likeliest of those that read alike.
+            top.entry(text.clone()).or_insert_with(|| json!(logprob));
         }
-        json!({
-            "tokens": tokens,
-            "token_logprobs": logprobs,
-            "top_logprobs": top,
-            "text_offset": offsets,
-        })
+        all.top_logprobs.push(top);
     }
-
-    /// A token's text; nothing for special ones.
-    fn text(&self, id: u32) -> String {
-        // The engine drew it, so it is in the vocabulary.
-        self.engine.decode(&[id]).unwrap_or_default()
-    }
-}
-
-const fn reason(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-    }
-}
-
-fn usage(done: &[Completion]) -> Value {
-    let (prompt, completion) = tokens(done);
-    let cached: u64 = done.iter().map(|done| u64::from(done.cached_tokens)).sum();
-    json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": { "cached_tokens": cached },
-    })
-}
-
-fn tokens(done: &[Completion]) -> (u64, u64) {
-    let prompt = done.iter().map(|done| u64::from(done.prompt_tokens)).sum();
-    (prompt, done.iter().map(|done| done.token_ids.len() as u64).sum())
+    all
 }
 
 /// Counts what was served.
-pub(super) fn tally(metrics: &Metrics, done: &[Completion]) {
-    let (prompt, completion) = tokens(done);
-    metrics.count("ganglion_prompt_tokens_total", &[], prompt);
-    metrics.count("ganglion_generation_tokens_total", &[], completion);
+pub(super) fn tally(metrics: &Metrics, usage: &Usage) {
+    metrics.count("ganglion_prompt_tokens_total", &[], usage.prompt_tokens);
+    metrics.count("ganglion_generation_tokens_total", &[], usage.completion_tokens);
 }
