@@ -42,4 +42,4 @@ pub use load::{HeaderError, LoadError, RandomShape, requantise};
 pub use model::{Deviation, LoadOptions, Model, default_threads};
 pub use sample::{Sampling, SamplingError};
 pub use source::{HubFile, HubModel, ModelSource};
-pub use tokenizer::{Message, Tokenizer, TokenizerError};
+pub use tokenizer::{Chat, Json, Message, Tokenizer, TokenizerError};

@@ -68,18 +68,44 @@ impl ModelSource {
         }
     }
 
-    /// A short name for tables: the catalogue's name, or the file's stem.
+    /// A short name for tables: the catalogue's name, the folder's, or the file's without its kind.
     pub fn name(&self) -> String {
         match self {
             Self::Tiny => TINY.to_owned(),
             Self::Hub(model) => model.name.to_owned(),
             Self::Random(shape) => shape.name().to_owned(),
-            Self::Path(path) => path
-                .file_stem()
-                .map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into()),
+            Self::Path(path) => file_name(path),
         }
     }
 }
 
+/// Dots are part of a model's name: `Qwen3-0.6B-Instruct`.
+fn file_name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(name) = path.file_name().or_else(|| whole.file_name()) else {
+        return path.display().to_string();
+    };
+    let name = name.to_string_lossy();
+    let kinds = [".gguf", ".safetensors"];
+    kinds.into_iter().find_map(|kind| name.strip_suffix(kind)).unwrap_or(&name).to_owned()
+}
+
 /// The name of [`ModelSource::Tiny`].
 const TINY: &str = "tiny";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_name_keeps_its_dots() {
+        for (path, name) in [
+            ("/m/Qwen3-0.6B-Instruct", "Qwen3-0.6B-Instruct"),
+            ("/m/Qwen3-0.6B-Instruct/", "Qwen3-0.6B-Instruct"),
+            ("SmolLM2.Q4_1.gguf", "SmolLM2.Q4_1"),
+            ("/m/x/model.safetensors", "model"),
+        ] {
+            assert_eq!(ModelSource::Path(PathBuf::from(path)).name(), name);
+        }
+    }
+}
