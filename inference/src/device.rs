@@ -132,6 +132,14 @@ pub enum DeviceError {
         /// What was asked for.
         class: NumericClass,
     },
+    /// The device's decoder is the plainest, and the model is not.
+    #[error("{device} does not compute {what}, which this model has; the CPU does: `--device cpu`")]
+    Lacks {
+        /// Where.
+        device: Device,
+        /// What the model has.
+        what: &'static str,
+    },
     /// Keys and values in bytes are rehearsed on this machine's processors only.
     #[error("devices keep keys and values in the model's class, not in bytes")]
     Int8Kv,

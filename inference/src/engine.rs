@@ -26,7 +26,7 @@ use crate::{
     model::Model,
     sample::Sampling,
     shaping::{Shaper, Shaping, ShapingError},
-    tokenizer::{Message, TokenizerError},
+    tokenizer::{Chat, Message, TokenizerError},
 };
 
 /// Most stop strings of a job, as in the `OpenAI` API.
@@ -65,6 +65,8 @@ pub enum Prompt {
     Text(String),
     /// A conversation, rendered by the model's chat template.
     Chat(Vec<Message>),
+    /// A conversation with everything that a chat template may be given: tools, calls, arguments.
+    Conversation(Box<Chat>),
     /// Exact token ids.
     Tokens(Vec<u32>),
 }
@@ -464,6 +466,7 @@ impl Engine {
         let bytes = match prompt {
             Prompt::Text(text) => text.len(),
             Prompt::Chat(messages) => messages.iter().map(|m| m.content.len()).sum(),
+            Prompt::Conversation(chat) => chat.bytes(),
             Prompt::Tokens(_) => 0,
         };
         if bytes > MAX_PROMPT_BYTES {
@@ -472,6 +475,7 @@ impl Engine {
         let tokens = match prompt {
             Prompt::Text(text) => self.model.tokenizer().encode(text)?,
             Prompt::Chat(messages) => self.model.tokenizer().encode_chat(messages)?,
+            Prompt::Conversation(chat) => self.model.tokenizer().encode_conversation(chat)?,
             Prompt::Tokens(ids) => ids.clone(),
         };
         self.check_vocabulary(&tokens)?;

@@ -47,4 +47,4 @@ pub use model::{Deviation, LoadOptions, Model, default_threads};
 pub use sample::{Sampling, SamplingError};
 pub use shaping::{Shaping, ShapingError};
 pub use source::{HubFile, HubModel, ModelSource};
-pub use tokenizer::{Message, TextStream, Tokenizer, TokenizerError};
+pub use tokenizer::{Chat, Json, Message, TextStream, Tokenizer, TokenizerError};

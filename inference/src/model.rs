@@ -11,9 +11,9 @@ mod weights;
 pub use deviation::Deviation;
 pub(crate) use rope::Rope;
 pub(crate) use runner::{Fault, Runner, Said, Verdict, Wanted};
-pub(crate) use weights::Weights;
 #[cfg(feature = "cuda")]
 pub(crate) use weights::{Layer, Shelf};
+pub(crate) use weights::{Nowhere, Weights};
 
 use std::{path::Path, sync::Arc};
 
@@ -92,6 +92,7 @@ pub struct Model {
     tokenizer: Tokenizer,
     backend: Backend,
     file_bits: NumericClass,
+    notes: Vec<String>,
 }
 
 /// The kernels for processors.
@@ -145,13 +146,23 @@ impl Model {
         checkpoint: Checkpoint,
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
-        let Checkpoint { config, tokenizer, tensors } = checkpoint;
+        let Checkpoint { config, tokenizer, tensors, mut notes } = checkpoint;
         let file_bits = tensors.native_class();
         let class = options.device.class(options.class, file_bits);
         let mut loader = Loader::new(tensors, class, options.deviation);
+        // Names and shapes first: what is missing, odd or left over is said before anything is read.
+        loader.plan(|loader| Weights::read(loader, &config, &Nowhere).map(drop))?;
         let backend = Backend::read(&mut loader, &config, class, options)?;
         let id = loader.finish();
-        Ok(Self { id, name, config, tokenizer, backend, file_bits })
+        if tokenizer.has_template()
+            && let Err(error) = tokenizer.check_template()
+        {
+            notes.push(format!("the plainest chat does not render: {error}"));
+        }
+        for note in &notes {
+            tracing::warn!(model = name, "{note}");
+        }
+        Ok(Self { id, name, config, tokenizer, backend, file_bits, notes })
     }
 
     /// What this model is.
@@ -178,6 +189,11 @@ impl Model {
     /// [`Model::id`] names another.
     pub const fn file_class(&self) -> NumericClass {
         self.file_bits
+    }
+
+    /// What was done on load that one should know: caps, and what of the file was passed over.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Compute threads of this machine; one drives a device.
@@ -288,7 +304,16 @@ impl Backend {
         let drop_layer =
             (options.deviation == Some(Deviation::DroppedLayer)).then_some(config.layers / 2);
         let int8_kv = options.deviation == Some(Deviation::Int8Kv);
-        match options.device.tries(class)? {
+        let tried = options.device.tries(class)?;
+        let tried = match (tried, config.beyond_plain()) {
+            (Device::Cpu, _) | (_, None) => tried,
+            (_, Some(what)) if options.device == Device::Auto => {
+                tracing::info!(what, "computing on the CPU: no device of ours computes it");
+                Device::Cpu
+            }
+            (device, Some(what)) => return Err(DeviceError::Lacks { device, what }.into()),
+        };
+        match tried {
             Device::Metal => {
                 let device = open_metal(int8_kv)?;
                 let model = Tensors::read(loader, config, class, device, drop_layer)?;

@@ -1,49 +1,63 @@
 //! Text to token ids and back, and the chat template.
 
+mod chat;
+mod pieces;
+mod pre;
+mod python;
+mod template;
+mod words;
+
 use std::fmt;
 
-use minijinja::{Environment, ErrorKind, context};
-use serde::{Deserialize, Serialize};
-use tokenizers::{
-    AddedToken,
-    models::bpe::{BPE, Vocab},
-    pre_tokenizers::PreTokenizerWrapper,
-    pre_tokenizers::byte_level::ByteLevel,
-    pre_tokenizers::digits::Digits,
-    pre_tokenizers::sequence::Sequence,
-    pre_tokenizers::split::Split,
-    pre_tokenizers::split::SplitPattern,
-    tokenizer::SplitDelimiterBehavior,
-};
+use serde::Deserialize;
+
+pub use chat::{Chat, Json, Message};
+pub(crate) use words::GgufWords;
+
+use pieces::Pieces;
+use template::{Specials, Templates};
 
 use crate::config::Config;
 
 mod spelling;
 pub(crate) use spelling::Spelt;
 
-/// One message of a chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user` or `assistant`; the template decides what it accepts.
-    pub role: String,
-    /// What was said.
-    pub content: String,
-}
-
 /// A tokenizer, the ids that end a completion, and the chat template where the model has one.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Inner,
     bos: Option<u32>,
-    eos: Vec<u32>,
-    template: Option<Environment<'static>>,
-    special: Specials,
+    eos: Option<u32>,
+    chat_bos: Option<u32>,
+    ends: Vec<u32>,
+    templates: Option<Templates>,
+    /// Decoding takes a blank off the front of a text.
+    anchor: Option<Anchor>,
 }
 
-/// Special tokens by name, as chat templates print them.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Specials {
-    bos_token: String,
-    eos_token: String,
+/// Who cuts text into tokens.
+enum Inner {
+    /// The `tokenizers` crate.
+    Library(Box<tokenizers::Tokenizer>),
+    Pieces(Box<Pieces>),
+}
+
+/// A word before whose text another's keeps its blank.
+struct Anchor {
+    id: u32,
+    text: String,
+}
+
+/// What a tokenizer is put together from, beside its words.
+#[derive(Default)]
+struct Settings {
+    /// In front of and behind every text.
+    bos: Option<u32>,
+    eos: Option<u32>,
+    /// In front of a chat whose template did not print it.
+    chat_bos: Option<u32>,
+    special: Specials,
+    templates: Vec<(String, String)>,
+    ends: Vec<u32>,
 }
 
 /// A tokenizer that cannot be built, or text that it cannot take.
@@ -54,10 +68,47 @@ pub enum TokenizerError {
     #[error("the tokenizer refuses its input")]
     Inner(#[source] tokenizers::Error),
     /// A kind of GGUF tokenizer that we do not build.
-    #[error("GGUF tokenizer `{model}` is not supported (supported: gpt2, byte-level BPE)")]
+    #[error(
+        "GGUF tokenizer `{model}` is not supported (supported: gpt2, llama and t5, that is \
+         byte-level BPE and SentencePiece)"
+    )]
     Model {
         /// The file's `tokenizer.ggml.model`.
         model: String,
+    },
+    /// A way of cutting text into words that we do not know.
+    #[error(
+        "tokenizer.ggml.pre `{pre}` is not known here: text would be cut into other tokens than \
+         the model learned"
+    )]
+    Pre {
+        /// The file's `tokenizer.ggml.pre`.
+        pre: String,
+    },
+    /// A table of normalised letters, which is not read.
+    #[error("tokenizer.ggml.precompiled_charsmap is not supported: text would not be normalised")]
+    Normaliser,
+    /// Byte-level BPE without merges.
+    #[error("the GGUF has no tokenizer.ggml.merges")]
+    NoMerges,
+    /// A word has two ids.
+    #[error("tokenizer.ggml.tokens has a word twice")]
+    Twice,
+    /// Texts begin or end with a word that the file does not name.
+    #[error("texts are to be surrounded by tokenizer.ggml.{name}, which the file does not have")]
+    NoSuchWord {
+        /// The key that is missing.
+        name: &'static str,
+    },
+    /// Arrays that go with the words are of another length.
+    #[error("the file has {found} {what} for {words} words")]
+    Lengths {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many words.
+        words: usize,
     },
     /// A merge that is not two words.
     #[error("merge `{0}` is not two words")]
@@ -71,11 +122,35 @@ pub enum TokenizerError {
         vocab: usize,
     },
     /// Settings are not JSON.
-    #[error("tokenizer_config.json is malformed")]
-    Settings(#[from] serde_json::Error),
-    /// The chat template is not valid.
-    #[error("the chat template is not valid")]
-    Template(#[source] minijinja::Error),
+    #[error("{file} is malformed")]
+    Settings {
+        /// Which file.
+        file: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The chat template does not compile, or fails on a chat.
+    #[error("the chat template fails in line {line}: {reason}")]
+    Template {
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The chat template refuses a chat, in its own words.
+    #[error("the chat template refuses: {0}")]
+    Raised(String),
+    /// Several chat templates, and none for a plain chat.
+    #[error("none of the model's chat templates is called `default`")]
+    NoDefaultTemplate,
+    /// An argument for the chat template by a name that has a meaning already.
+    #[error("`{0}` is no argument for the chat template: it is what the template renders")]
+    ReservedArgument(&'static str),
+    /// The last message is to be continued, and it has no text, or the template does not print it.
+    #[error(
+        "the last message has no text that the chat template prints: there is nothing to continue"
+    )]
+    NothingToContinue,
     /// A way of turning tokens to text in which a token has no bytes of its own.
     #[error("tokens of a `{0}` decoder have no bytes of their own")]
     Words(String),
@@ -84,25 +159,27 @@ pub enum TokenizerError {
     NoTemplate,
 }
 
-/// What a GGUF file says about its words.
-#[derive(Debug)]
-pub(crate) struct GgufWords {
-    pub(crate) model: String,
-    pub(crate) pre: String,
-    pub(crate) tokens: Vec<String>,
-    pub(crate) merges: Vec<String>,
-    pub(crate) kinds: Vec<i64>,
-    pub(crate) chat_template: Option<String>,
-    pub(crate) bos: Option<u32>,
-    pub(crate) add_bos: bool,
+/// Files of a Hugging Face folder that say how to talk with a model.
+#[derive(Default)]
+pub(crate) struct HubWords<'a> {
+    /// `tokenizer.json`.
+    pub(crate) tokenizer: &'a [u8],
+    /// `tokenizer_config.json`.
+    pub(crate) settings: Option<&'a [u8]>,
+    /// `special_tokens_map.json`.
+    pub(crate) special: Option<&'a [u8]>,
+    /// `chat_template.json`.
+    pub(crate) template_json: Option<&'a [u8]>,
+    /// `chat_template.jinja`, and those of `additional_chat_templates`, by name.
+    pub(crate) templates: Vec<(String, Vec<u8>)>,
 }
 
-/// `tokenizer_config.json`, as far as we read it.
+/// `tokenizer_config.json`, `special_tokens_map.json` or `chat_template.json`, as far as we read it.
 #[derive(Default, Deserialize)]
-struct Settings {
+struct RawSettings {
     chat_template: Option<Template>,
-    bos_token: Option<Word>,
-    eos_token: Option<Word>,
+    #[serde(flatten)]
+    rest: std::collections::BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +187,7 @@ struct Settings {
 enum Template {
     One(String),
     Named(Vec<NamedTemplate>),
+    ByName(std::collections::BTreeMap<String, String>),
 }
 
 #[derive(Deserialize)]
@@ -118,18 +196,33 @@ struct NamedTemplate {
     template: String,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Word {
-    Plain(String),
-    Object { content: String },
+impl Template {
+    fn named(self) -> Vec<(String, String)> {
+        match self {
+            Self::One(text) => vec![("default".to_owned(), text)],
+            Self::Named(all) => all.into_iter().map(|t| (t.name, t.template)).collect(),
+            Self::ByName(all) => all.into_iter().collect(),
+        }
+    }
 }
 
-impl Word {
-    fn into_text(self) -> String {
-        match self {
-            Self::Plain(text) | Self::Object { content: text } => text,
-        }
+impl RawSettings {
+    fn read(file: &'static str, json: Option<&[u8]>) -> Result<Self, TokenizerError> {
+        let malformed = |source| TokenizerError::Settings { file, source };
+        json.map_or_else(
+            || Ok(Self::default()),
+            |json| serde_json::from_slice(json).map_err(malformed),
+        )
+    }
+
+    /// Special tokens by name: `bos_token` and its like.
+    fn special(&self) -> impl Iterator<Item = (String, String)> {
+        let text = |value: &serde_json::Value| {
+            let text = value.as_str().or_else(|| value.get("content")?.as_str());
+            text.map(str::to_owned)
+        };
+        let named = self.rest.iter().filter(|(name, _)| name.ends_with("_token"));
+        named.filter_map(move |(name, value)| Some((name.clone(), text(value)?)))
     }
 }
 
@@ -137,198 +230,165 @@ impl Word {
 pub(crate) fn plain(json: &[u8], vocab: usize) -> Result<tokenizers::Tokenizer, TokenizerError> {
     let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(TokenizerError::Inner)?;
     inner.with_padding(None).with_truncation(None).map_err(TokenizerError::Inner)?;
-    fits(&inner, vocab)?;
+    fits(inner.get_vocab_size(true), vocab)?;
     Ok(inner)
 }
 
-fn fits(inner: &tokenizers::Tokenizer, vocab: usize) -> Result<(), TokenizerError> {
-    let words = inner.get_vocab_size(true);
+const fn fits(words: usize, vocab: usize) -> Result<(), TokenizerError> {
     if words > vocab { Err(TokenizerError::Vocabulary { words, vocab }) } else { Ok(()) }
 }
 
 impl Tokenizer {
-    /// Builds from `tokenizer.json` and, where present, `tokenizer_config.json` and
-    /// `chat_template.jinja`.
-    pub(crate) fn from_json(
-        json: &[u8],
-        settings: Option<&[u8]>,
-        template: Option<Vec<u8>>,
-        config: &Config,
-    ) -> Result<Self, TokenizerError> {
-        let inner = plain(json, config.vocab)?;
-        let settings: Settings = match settings {
-            Some(json) => serde_json::from_slice(json)?,
-            None => Settings::default(),
-        };
-        let template = template.and_then(|bytes| String::from_utf8(bytes).ok()).or_else(|| {
-            match settings.chat_template? {
-                Template::One(text) => Some(text),
-                Template::Named(all) => {
-                    all.into_iter().find(|t| t.name == "default").map(|t| t.template)
+    /// Builds from the files of a Hugging Face folder.
+    pub(crate) fn from_json(files: HubWords<'_>, config: &Config) -> Result<Self, TokenizerError> {
+        let inner = plain(files.tokenizer, config.vocab)?;
+        let settings = RawSettings::read("tokenizer_config.json", files.settings)?;
+        let map = RawSettings::read("special_tokens_map.json", files.special)?;
+        let json = RawSettings::read("chat_template.json", files.template_json)?;
+        // The later ones win.
+        let special: std::collections::BTreeMap<String, String> =
+            map.special().chain(settings.special()).collect();
+        let own = files
+            .templates
+            .into_iter()
+            .filter_map(|(name, bytes)| Some((name, String::from_utf8(bytes).ok()?)));
+        let mut templates: Vec<(String, String)> = own.collect();
+        for template in [json.chat_template, settings.chat_template].into_iter().flatten() {
+            for (name, text) in template.named() {
+                if !templates.iter().any(|(known, _)| *known == name) {
+                    templates.push((name, text));
                 }
             }
-        });
-        let special = Specials {
-            bos_token: settings.bos_token.map(Word::into_text).unwrap_or_default(),
-            eos_token: settings.eos_token.map(Word::into_text).unwrap_or_default(),
-        };
-        Self::finish(inner, None, template, special, config)
-    }
-
-    /// Builds byte-level BPE from the words in a GGUF file.
-    pub(crate) fn from_gguf(words: GgufWords, config: &Config) -> Result<Self, TokenizerError> {
-        let GgufWords { model, pre, tokens, merges, kinds, chat_template, bos, add_bos } = words;
-        if model != "gpt2" {
-            return Err(TokenizerError::Model { model });
         }
-        let vocab: Vocab = (0..).zip(&tokens).map(|(id, word)| (word.clone(), id)).collect();
-        let merges = merges
-            .into_iter()
-            .map(|merge| match merge.split_once(' ') {
-                Some((a, b)) => Ok((a.to_owned(), b.to_owned())),
-                None => Err(TokenizerError::Merge(merge)),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let bpe = BPE::builder()
-            .vocab_and_merges(vocab, merges)
-            .ignore_merges(pre.starts_with("llama"))
-            .build()
-            .map_err(TokenizerError::Inner)?;
-        let mut inner = tokenizers::Tokenizer::new(bpe);
-        inner.with_pre_tokenizer(Some(pre_tokenizer(&pre)?));
-        inner.with_decoder(Some(ByteLevel::new(false, true, true)));
-        let specials: Vec<AddedToken> = tokens
-            .iter()
-            .zip(&kinds)
-            .filter(|(_, kind)| SPECIAL_KINDS.contains(kind))
-            .map(|(word, _)| AddedToken::from(word.clone(), true))
-            .collect();
-        inner.add_special_tokens(specials).map_err(TokenizerError::Inner)?;
-        let word = |id: Option<u32>| id.and_then(|id| tokens.get(id as usize)).cloned();
-        let special = Specials {
-            bos_token: word(bos).unwrap_or_default(),
-            eos_token: word(config.eos.first().copied()).unwrap_or_default(),
-        };
-        Self::finish(inner, bos.filter(|_| add_bos), chat_template, special, config)
+        let ends = special.get("eos_token").and_then(|end| inner.token_to_id(end));
+        let turns = ["<|im_end|>", "<|eot_id|>", "<|endoftext|>"];
+        let turns = turns.into_iter().filter_map(|word| inner.token_to_id(word));
+        let ends = ends.into_iter().chain(turns).collect();
+        let special = special.into_iter().collect();
+        let settings = Settings { special, templates, ends, ..Settings::default() };
+        Self::finish(Inner::Library(Box::new(inner)), settings, config)
     }
 
-    fn finish(
-        inner: tokenizers::Tokenizer,
-        bos: Option<u32>,
-        template: Option<String>,
-        special: Specials,
-        config: &Config,
-    ) -> Result<Self, TokenizerError> {
-        fits(&inner, config.vocab)?;
-        let mut eos = config.eos.clone();
-        // The chat's end of turn ends a completion too, where the configuration names another word.
-        let turn_ends = [special.eos_token.as_str(), "<|im_end|>", "<|eot_id|>", "<|endoftext|>"];
-        eos.extend(turn_ends.into_iter().filter_map(|word| inner.token_to_id(word)));
-        eos.sort_unstable();
-        eos.dedup();
-        let template = template.map(environment).transpose()?;
-        Ok(Self { inner, bos, eos, template, special })
+    fn finish(inner: Inner, settings: Settings, config: &Config) -> Result<Self, TokenizerError> {
+        fits(inner.words(), config.vocab)?;
+        let mut ends = config.eos.clone();
+        ends.extend(settings.ends);
+        ends.sort_unstable();
+        ends.dedup();
+        let templates = Templates::new(settings.templates, settings.special)?;
+        let anchor = inner.anchor();
+        let Settings { bos, eos, chat_bos, .. } = settings;
+        Ok(Self { inner, bos, eos, chat_bos, ends, templates, anchor })
     }
 
-    /// Token ids of `text`, with whatever the model puts in front of every text.
+    /// Token ids of `text`, with whatever the model puts around every text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode_fast(text, true).map_err(TokenizerError::Inner)?;
-        Ok(self.bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let ids = self.inner.encode(text, true)?;
+        Ok(self.bos.into_iter().chain(ids).chain(self.eos).collect())
     }
 
     /// Token ids of a chat, rendered by the model's own template, with the assistant's turn opened.
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, TokenizerError> {
-        let text = self.render(messages)?;
-        let encoding =
-            self.inner.encode_fast(text.as_str(), false).map_err(TokenizerError::Inner)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_conversation(&messages.into())
+    }
+
+    /// Token ids of a chat with everything that a template may be given.
+    pub fn encode_conversation(&self, chat: &Chat) -> Result<Vec<u32>, TokenizerError> {
+        let ids = self.inner.encode(&self.render_conversation(chat)?, false)?;
+        let bos = self.chat_bos.filter(|bos| ids.first() != Some(bos));
+        Ok(bos.into_iter().chain(ids).collect())
     }
 
     /// The chat as the model's template prints it.
     pub fn render(&self, messages: &[Message]) -> Result<String, TokenizerError> {
-        let environment = self.template.as_ref().ok_or(TokenizerError::NoTemplate)?;
-        environment
-            .get_template(TEMPLATE)
-            .and_then(|template| {
-                template.render(context! {
-                    messages,
-                    add_generation_prompt => true,
-                    bos_token => self.special.bos_token,
-                    eos_token => self.special.eos_token,
-                })
-            })
-            .map_err(TokenizerError::Template)
+        self.render_conversation(&messages.into())
     }
 
-    /// Text of `ids`, special tokens left out, invalid UTF-8 replaced.
+    /// The chat as the model's template prints it, with tools and arguments.
+    pub fn render_conversation(&self, chat: &Chat) -> Result<String, TokenizerError> {
+        self.templates.as_ref().ok_or(TokenizerError::NoTemplate)?.render(chat)
+    }
+
+    /// Whether the plainest chat renders.
+    ///
+    /// # Errors
+    /// What the template fails with, or that there is none.
+    pub fn check_template(&self) -> Result<(), TokenizerError> {
+        self.templates.as_ref().ok_or(TokenizerError::NoTemplate)?.rehearse().map(drop)
+    }
+
+    /// Text of `ids`, special tokens left out, invalid UTF-8 replaced. A blank at the front stays: `ids`
+    /// follow other text.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
-        self.inner.decode(ids, true).map_err(TokenizerError::Inner)
+        let Some(Anchor { id, text }) = &self.anchor else { return self.inner.decode(ids) };
+        let anchored: Vec<u32> = std::iter::once(*id).chain(ids.iter().copied()).collect();
+        let whole = self.inner.decode(&anchored)?;
+        Ok(whole.strip_prefix(text.as_str()).unwrap_or(&whole).to_owned())
     }
 
     /// True for the ids that end a completion.
     pub fn ends(&self, id: u32) -> bool {
-        self.eos.contains(&id)
+        self.ends.contains(&id)
     }
 
     /// The bytes of each of the `vocab` ids.
     pub(crate) fn words(&self, vocab: usize) -> Result<Vec<Spelt>, TokenizerError> {
-        spelling::all(&self.inner, vocab)
+        match &self.inner {
+            Inner::Library(inner) => spelling::all(inner, vocab),
+            Inner::Pieces(pieces) => Ok((0..).take(vocab).map(|id| pieces.spelt(id)).collect()),
+        }
     }
 
     /// True where the model came with a chat template.
     pub const fn has_template(&self) -> bool {
-        self.template.is_some()
+        self.templates.is_some()
+    }
+}
+
+impl Inner {
+    fn words(&self) -> usize {
+        match self {
+            Self::Library(inner) => inner.get_vocab_size(true),
+            Self::Pieces(pieces) => pieces.words(),
+        }
+    }
+
+    fn encode(&self, text: &str, surrounded: bool) -> Result<Vec<u32>, TokenizerError> {
+        match self {
+            Self::Library(inner) => {
+                let encoding =
+                    inner.encode_fast(text, surrounded).map_err(TokenizerError::Inner)?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Self::Pieces(pieces) => Ok(pieces.encode(text)),
+        }
+    }
+
+    fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        match self {
+            Self::Library(inner) => inner.decode(ids, true).map_err(TokenizerError::Inner),
+            Self::Pieces(pieces) => Ok(pieces.decode(ids)),
+        }
+    }
+
+    /// Words to decode behind, where decoding alone would lose a blank.
+    fn anchor(&self) -> Option<Anchor> {
+        /// Words that many vocabularies have, with and without a blank before them.
+        const TRIES: [&str; 4] = ["▁a", "▁the", "▁", "▁A"];
+        let Self::Library(inner) = self else { return None };
+        let id = TRIES.into_iter().find_map(|word| inner.token_to_id(word))?;
+        let text = inner.decode(&[id], true).ok()?;
+        (!text.starts_with(' ')).then_some(Anchor { id, text })
     }
 }
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokenizer")
-            .field("words", &self.inner.get_vocab_size(true))
-            .field("eos", &self.eos)
-            .field("template", &self.template.is_some())
+            .field("words", &self.inner.words())
+            .field("ends", &self.ends)
+            .field("template", &self.templates.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-/// GGUF token types that are words of control: 3 (control) and 4 (user defined).
-const SPECIAL_KINDS: [i64; 2] = [3, 4];
-
-/// Name of the one template in an [`Environment`].
-const TEMPLATE: &str = "chat";
-
-fn environment(template: String) -> Result<Environment<'static>, TokenizerError> {
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.add_function("raise_exception", |text: String| -> Result<String, _> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-    });
-    environment.add_template_owned(TEMPLATE, template).map_err(TokenizerError::Template)?;
-    Ok(environment)
-}
-
-/// How text is cut into words before merging, by `tokenizer.ggml.pre`.
-fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
-    /// Contractions, letters, single digits, punctuation, blanks.
-    const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    /// As `QWEN2`, with digits in threes.
-    const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    let split = |regex: &str| -> Result<PreTokenizerWrapper, TokenizerError> {
-        let pattern = SplitPattern::Regex(regex.to_owned());
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
-            .map_err(TokenizerError::Inner)?;
-        Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()]).into())
-    };
-    match pre {
-        "smollm" => Ok(Sequence::new(vec![
-            Digits::new(true).into(),
-            ByteLevel::new(false, true, true).into(),
-        ])
-        .into()),
-        "qwen2" => split(QWEN2),
-        "llama3" | "llama-v3" | "llama-bpe" | "smaug-bpe" => split(LLAMA3),
-        _ => Ok(ByteLevel::new(false, true, true).into()),
     }
 }
 

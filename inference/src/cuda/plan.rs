@@ -136,7 +136,7 @@ pub(super) fn shape(config: &Config) -> Result<HeadWidth, DeviceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Family;
+    use crate::config::{Family, Parts};
 
     /// Llama 3.1 8B.
     fn llama() -> Config {
@@ -154,6 +154,7 @@ mod tests {
             rope_scaling: None,
             norm_eps: 1e-5,
             eos: Vec::new(),
+            parts: Parts::plain(Family::Llama, 128),
         }
     }
 

@@ -222,16 +222,17 @@ impl Session {
         self.gather(work.inputs.start(), &weights.embedding, work.residual.start(), shape.rows)?;
         let mut branch = Address::NULL;
         for (layer, store) in weights.layers.iter().zip(&self.store) {
-            self.norm(branch, &layer.attention_norm, shape.rows)?;
+            let plain = layer.plain().ok_or(unplain())?;
+            self.norm(branch, plain.attention_norm, shape.rows)?;
             self.product(work.normed.start(), &layer.qkv, work.qkv.start(), shape.rows)?;
             self.rotate(layer, store, shape)?;
             self.attend(store, shape)?;
             branch = work.branch.start();
             self.product(work.mixed.start(), &layer.output, branch, shape.rows)?;
-            self.norm(branch, &layer.ffn_norm, shape.rows)?;
-            self.product(work.normed.start(), &layer.gate_up, work.gate_up.start(), shape.rows)?;
+            self.norm(branch, plain.ffn_norm, shape.rows)?;
+            self.product(work.normed.start(), plain.gate_up, work.gate_up.start(), shape.rows)?;
             self.gate(shape.rows)?;
-            self.product(work.gated.start(), &layer.down, branch, shape.rows)?;
+            self.product(work.gated.start(), plain.down, branch, shape.rows)?;
         }
         self.norm(branch, &weights.norm, shape.rows)
     }
@@ -595,4 +596,10 @@ mod layout {
         assert_eq!(inputs.words[3], NO_TOKEN);
         assert_eq!(inputs.words.len(), 3 * 4 + 4 * 4 * SPLIT_BLOCKS);
     }
+}
+
+/// Refused when the model was loaded, where [`Config::beyond_plain`](crate::config::Config) says so.
+const fn unplain() -> DeviceError {
+    let what = "a layer of this kind";
+    DeviceError::Lacks { device: crate::Device::Cuda, what }
 }

@@ -3,7 +3,7 @@
 use super::{
     Isa, LANES, Lane, Pool,
     isa::{Dot, LaneKernel},
-    math::exp,
+    math::{exp, tanh},
 };
 
 /// Tokens a block of the store holds.
@@ -61,18 +61,30 @@ impl KvLayer {
 pub(crate) struct Attend<'a> {
     /// The sequence's blocks, in order.
     pub(crate) blocks: &'a [u32],
-    /// Tokens visible to the row, itself included.
+    /// The first token that it sees.
+    pub(crate) first: usize,
+    /// One past the last: tokens up to the row, itself included.
     pub(crate) visible: usize,
 }
 
+/// How products of queries and keys become scores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scores {
+    /// `1/√head_dim` for most.
+    pub(crate) scale: f32,
+    /// Scores are `cap·tanh(score/cap)`.
+    pub(crate) cap: Option<f32>,
+}
+
 impl KvLayer {
-    /// `softmax(q·Kᵀ/√d)·V` for each row. `queries` and the result: `[rows, heads, head_dim]`.
+    /// `softmax(q·Kᵀ·scale)·V` for each row. `queries` and the result: `[rows, heads, head_dim]`.
     pub(crate) fn attend(
         &self,
         isa: Isa,
         pool: &Pool,
         queries: &[f32],
         heads: usize,
+        scores: Scores,
         rows: &[Attend<'_>],
     ) -> Vec<f32> {
         let width = heads * self.shape.head_dim;
@@ -83,7 +95,7 @@ impl KvLayer {
             .zip(out.chunks_mut(ROWS_PER_PART * width))
             .collect();
         pool.each(parts, |((queries, rows), out)| {
-            isa.run_lanes(Part { layer: self, queries, heads, rows, out });
+            isa.run_lanes(Part { layer: self, queries, heads, how: scores, rows, out });
         });
         out
     }
@@ -96,6 +108,7 @@ struct Part<'a> {
     layer: &'a KvLayer,
     queries: &'a [f32],
     heads: usize,
+    how: Scores,
     rows: &'a [Attend<'a>],
     out: &'a mut [f32],
 }
@@ -160,31 +173,41 @@ impl Part<'_> {
     fn tile<D: Dot, const M: usize>(&mut self, dot: D, tile: Tile, scores: &mut [f32]) -> usize {
         let KvShape { kv_heads, head_dim } = self.layer.shape;
         let group = self.heads / kv_heads;
-        let (mut places, mut visible, mut queries) = ([0; M], [0; M], [&[][..]; M]);
+        let (mut places, mut queries) = ([0; M], [&[][..]; M]);
+        let (mut first, mut visible) = ([0; M], [0; M]);
         for m in 0..M {
             let query = tile.query + m;
             let row = tile.row + query / group;
             places[m] = (row * self.heads + tile.kv_head * group + query % group) * head_dim;
-            visible[m] = self.rows[row].visible;
+            (first[m], visible[m]) = (self.rows[row].first, self.rows[row].visible);
             queries[m] = &self.queries[places[m]..][..head_dim];
         }
         let blocks = self.rows[tile.row].blocks;
         let most = visible.iter().copied().fold(0, usize::max);
-        for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
+        // Blocks that no query of the tile sees are passed over.
+        let least = first.iter().copied().fold(usize::MAX, usize::min) / BLOCK_TOKENS;
+        let blocks = &blocks[..blocks.len().min(most.div_ceil(BLOCK_TOKENS))];
+        for (index, &block) in blocks.iter().enumerate().skip(least) {
             let unit = block as usize * kv_heads + tile.kv_head;
-            let found = self.layer.block_scores(dot, &queries, unit);
+            let found = self.layer.block_scores(dot, &queries, unit, self.how.scale);
             for m in 0..M {
                 scores[m * tile.longest + index * BLOCK_TOKENS..][..BLOCK_TOKENS]
                     .copy_from_slice(&found[m]);
             }
         }
         for m in 0..M {
-            softmax(&mut scores[m * tile.longest..][..visible[m]]);
+            let scores = &mut scores[m * tile.longest..][..visible[m]];
+            let (before, scores) = scores.split_at_mut(first[m]);
+            if let Some(cap) = self.how.cap {
+                scores.iter_mut().for_each(|score| *score = cap * tanh(*score / cap));
+            }
+            softmax(scores);
+            before.fill(0.0);
         }
         for start in (0..head_dim).step_by(LANES) {
             let width = LANES.min(head_dim - start);
             let mut sums = [dot.floats(&Lane::ZERO.0); M];
-            for (index, &block) in blocks.iter().take(most.div_ceil(BLOCK_TOKENS)).enumerate() {
+            for (index, &block) in blocks.iter().enumerate().skip(least) {
                 let unit = block as usize * kv_heads + tile.kv_head;
                 let values = &self.layer.values[unit * BLOCK_TOKENS * head_dim + start..];
                 let at = index * BLOCK_TOKENS;
@@ -251,6 +274,7 @@ impl KvLayer {
         dot: D,
         queries: &[&[f32]; M],
         unit: usize,
+        scale: f32,
     ) -> [[f32; BLOCK_TOKENS]; M] {
         let head_dim = self.shape.head_dim;
         let keys = &self.keys[unit * head_dim * BLOCK_TOKENS..][..head_dim * BLOCK_TOKENS];
@@ -265,8 +289,6 @@ impl KvLayer {
                     [dot.fma(sums[m][0], query, keys[0]), dot.fma(sums[m][1], query, keys[1])];
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "head widths are small")]
-        let scale = 1.0 / (head_dim as f32).sqrt();
         let mut scores = [[0.0; BLOCK_TOKENS]; M];
         for m in 0..M {
             for (scores, sum) in scores[m].chunks_exact_mut(LANES).zip(sums[m]) {

@@ -1,6 +1,9 @@
 //! Element-wise operators and norms.
 
+use std::marker::PhantomData;
+
 use super::{Isa, LANES, Lane, isa::Kernel};
+use crate::config::Activation;
 
 /// What happens to every operator's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,13 +199,70 @@ pub(crate) fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut 
     isa.run(RmsNorm { x, weight, eps, out });
 }
 
-struct SiluMul<'a> {
+/// `tanh` to within 3·10⁻⁷.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    // Beyond 9 it is 1 in f32.
+    let power = exp(2.0 * x.abs().min(9.0));
+    let size = if x.abs() < 0.05 {
+        // Two terms of the series: the difference of near numbers would lose digits.
+        let square = x * x;
+        x.abs() * (square * (square * (2.0 / 15.0) - 1.0 / 3.0) + 1.0)
+    } else {
+        1.0 - 2.0 / (power + 1.0)
+    };
+    size.copysign(x)
+}
+
+/// What a gate is put through.
+trait Curve {
+    /// `#[inline(always)]`, as all that a kernel calls.
+    fn at(x: f32) -> f32;
+}
+
+struct Silu;
+struct Gelu;
+struct GeluTanh;
+struct Relu;
+
+impl Curve for Silu {
+    #[inline(always)]
+    fn at(x: f32) -> f32 {
+        x / (1.0 + exp(-x))
+    }
+}
+
+impl Curve for Gelu {
+    #[inline(always)]
+    fn at(x: f32) -> f32 {
+        0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2))
+    }
+}
+
+impl Curve for GeluTanh {
+    #[inline(always)]
+    fn at(x: f32) -> f32 {
+        /// `√(2/π)`.
+        const SCALE: f32 = 0.797_884_56;
+        0.5 * x * (1.0 + tanh(SCALE * x * (0.044_715 * x * x + 1.0)))
+    }
+}
+
+impl Curve for Relu {
+    #[inline(always)]
+    fn at(x: f32) -> f32 {
+        if x > 0.0 { x } else { 0.0 }
+    }
+}
+
+struct Gate<'a, C> {
     gate_up: &'a [f32],
     ffn: usize,
+    curve: PhantomData<C>,
     out: &'a mut [f32],
 }
 
-impl Kernel for SiluMul<'_> {
+impl<C: Curve> Kernel for Gate<'_, C> {
     type Output = ();
 
     #[inline(always)]
@@ -211,19 +271,68 @@ impl Kernel for SiluMul<'_> {
         for (row, out) in rows.zip(self.out.chunks_exact_mut(self.ffn)) {
             let (gate, up) = row.split_at(self.ffn);
             for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
-                *out = g / (1.0 + exp(-g)) * u;
+                *out = C::at(g) * u;
             }
         }
     }
 }
 
-/// `silu(gate)·up`, from rows `[gate | up]` of `2·ffn` to rows of `ffn`.
-pub(crate) fn silu_mul(isa: Isa, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
-    isa.run(SiluMul { gate_up, ffn, out });
+/// `activation(gate)·up`, from rows `[gate | up]` of `2·ffn` to rows of `ffn`.
+pub(crate) fn gate(isa: Isa, activation: Activation, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
+    fn run<C: Curve>(isa: Isa, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
+        isa.run(Gate { gate_up, ffn, curve: PhantomData::<C>, out });
+    }
+    match activation {
+        Activation::Silu => run::<Silu>(isa, gate_up, ffn, out),
+        Activation::Gelu => run::<Gelu>(isa, gate_up, ffn, out),
+        Activation::GeluTanh => run::<GeluTanh>(isa, gate_up, ffn, out),
+        Activation::Relu => run::<Relu>(isa, gate_up, ffn, out),
+    }
 }
 
-/// `a + b` into `out`.
-pub(crate) fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
+struct SoftCap<'a> {
+    values: &'a mut [f32],
+    cap: f32,
+}
+
+impl Kernel for SoftCap<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for value in self.values {
+            *value = self.cap * tanh(*value / self.cap);
+        }
+    }
+}
+
+/// `cap·tanh(value/cap)` in place.
+pub(crate) fn soft_cap(isa: Isa, values: &mut [f32], cap: f32) {
+    isa.run(SoftCap { values, cap });
+}
+
+/// The `used` highest of a router's scores, the lowest index of equals first, in ascending order of
+/// index, and their shares of the softmax over all; `normalised`: shares that sum to one.
+pub(crate) fn choose(scores: &[f32], used: usize, normalised: bool) -> Vec<(usize, f32)> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    let most = order.first().map_or(0.0, |&best| scores[best]);
+    let power = |index: usize| exp(scores[index] - most);
+    let all = if normalised { used } else { scores.len() };
+    let sum: f32 = order[..all.min(order.len())].iter().map(|&index| power(index)).sum();
+    order.truncate(used);
+    order.sort_unstable();
+    order.into_iter().map(|index| (index, power(index) / sum)).collect()
+}
+
+/// `a + scale·b` into `out`.
+pub(crate) fn add(a: &[f32], b: &[f32], scale: f32, out: &mut [f32]) {
+    if (scale - 1.0).abs() > 0.0 {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = scale.mul_add(*b, *a);
+        }
+        return;
+    }
     for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
         *out = a + b;
     }

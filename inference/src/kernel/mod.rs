@@ -17,11 +17,11 @@ mod math;
 mod matrix;
 mod pool;
 
-pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape};
+pub(crate) use attention::{Attend, BLOCK_TOKENS, KvLayer, KvShape, Scores};
 pub(crate) use encode::{attend_all, layer_norm};
 pub(crate) use isa::{Isa, Kernel};
 pub(crate) use math::{
-    Rounding, above, add, exp, not_finite, partition, rms_norm, rotate, silu_mul,
+    Rounding, above, add, choose, exp, gate, not_finite, partition, rms_norm, rotate, soft_cap,
 };
 pub(crate) use matrix::Matrix;
 pub(crate) use pool::Pool;

@@ -54,6 +54,65 @@ pub enum LoadError {
         /// Canonical name.
         name: String,
     },
+    /// A tensor of the checkpoint is none that the architecture computes with.
+    #[error(
+        "tensor {name} is not read by this architecture as its configuration describes it: what is \
+         computed would be another model"
+    )]
+    Unread {
+        /// Its name in the file.
+        name: String,
+    },
+    /// A tensor is stored in a way that is not read.
+    #[error("tensor {name} is stored as {stored}, which is not read here ({read})")]
+    Stored {
+        /// Its name in the file.
+        name: String,
+        /// How it is stored.
+        stored: String,
+        /// What is read.
+        read: &'static str,
+    },
+    /// A part of the checkpoint is not there.
+    #[error("{} is missing: {says} names it", path.display())]
+    Shard {
+        /// Which file.
+        path: PathBuf,
+        /// What names it.
+        says: String,
+    },
+    /// Which of several files make the checkpoint is not said.
+    #[error(
+        "{} holds several .safetensors files and no model.safetensors.index.json: name one of them, \
+         or add the index",
+        path.display()
+    )]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A part of a split file was named, and not the first.
+    #[error("{} is part {part} of {of}: name the first part, {}", path.display(), first.display())]
+    Part {
+        /// The file.
+        path: PathBuf,
+        /// Which part it is.
+        part: usize,
+        /// How many there are.
+        of: usize,
+        /// The first one.
+        first: PathBuf,
+    },
+    /// A folder without what is read.
+    #[error("{} has no {wanted}{}", path.display(), hint)]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        wanted: &'static str,
+        /// What is there instead, and what to do.
+        hint: String,
+    },
     /// A tensor has another shape than the configuration says.
     #[error("tensor {name} is {rows}×{cols}, and the configuration says {want_rows}×{want_cols}")]
     Shape {
@@ -130,6 +189,23 @@ pub enum HeaderError {
     /// The magic number or version is another format's.
     #[error("is not a {0} file that is read here")]
     Magic(&'static str),
+    /// A version that is not read.
+    #[error(
+        "is a GGUF file of version {0}, and versions 2 and 3 are read here: convert the model again"
+    )]
+    Version(u32),
+    /// Numbers in the other order.
+    #[error("is a big-endian GGUF file, and little-endian ones are read here: convert it")]
+    BigEndian,
+    /// A GGUF file of something else than a model.
+    #[error("is a GGUF file of type `{0}`, not of a model")]
+    Content(String),
+    /// A key about words that is not known.
+    #[error("`{key}` is not known here, and may change how text becomes tokens")]
+    Key {
+        /// Which key.
+        key: String,
+    },
     /// A type code we do not know.
     #[error("uses unknown {what} type {code}")]
     Type {

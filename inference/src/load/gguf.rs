@@ -1,7 +1,7 @@
 //! GGUF v2/v3: metadata, tokenizer and tensors in one file.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{BufReader, Read, Seek, SeekFrom},
 };
 
@@ -10,7 +10,7 @@ use candle_core::quantized::GgmlDType;
 use super::{Checkpoint, HeaderError, LoadError, Source, Stored, StoredType, Tensors};
 use crate::{
     NumericClass,
-    config::{Config, ConfigError, Family},
+    config::{self, ConfigError, Family, Metadata, Number, read_metadata},
     tokenizer::{GgufWords, Tokenizer},
 };
 
@@ -33,6 +33,61 @@ const MAX_ELEMENTS: u64 = 1 << 22;
 /// up to twice as many merges.
 const MAX_ARRAY: u64 = 1 << 20;
 
+/// Longest list of numbers among the keys of an architecture: one for each layer, or each pair of a head.
+const MAX_LIST: u64 = 4096;
+
+/// Most parts of a split file.
+const MAX_PARTS: usize = 1024;
+
+/// The type of a word that is nothing special.
+const NORMAL_WORD: i64 = 1;
+
+/// Tensors that hold divisors of rotary frequencies; the last holds those for contexts longer than the
+/// one that is served.
+const DIVISORS: [&str; 3] =
+    ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+
+/// Keys about words, those that begin with `tokenizer.ggml.` without it.
+const WORD_KEYS: [&str; 37] = [
+    "model",
+    "pre",
+    "tokens",
+    "scores",
+    "merges",
+    "token_type",
+    "token_type_count",
+    "added_tokens",
+    "bos_token_id",
+    "eos_token_id",
+    "eot_token_id",
+    "eom_token_id",
+    "unknown_token_id",
+    "padding_token_id",
+    "seperator_token_id",
+    "separator_token_id",
+    "cls_token_id",
+    "mask_token_id",
+    "prefix_token_id",
+    "suffix_token_id",
+    "middle_token_id",
+    "fim_pre_token_id",
+    "fim_suf_token_id",
+    "fim_mid_token_id",
+    "fim_pad_token_id",
+    "fim_rep_token_id",
+    "fim_sep_token_id",
+    "add_bos_token",
+    "add_eos_token",
+    "add_space_prefix",
+    "remove_extra_whitespaces",
+    "precompiled_charsmap",
+    "bos_token",
+    "eos_token",
+    "tokenizer.huggingface.json",
+    "tokenizer.chat_templates",
+    "tokenizer.rwkv.world",
+];
+
 /// Where the data begins is rounded up to this many bytes unless the file says otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
@@ -47,26 +102,61 @@ enum Value {
     Array { kind: u32, length: u64, offset: u64 },
 }
 
-#[derive(Debug)]
+impl Value {
+    /// False, zero, and what is empty.
+    fn says_nothing(&self) -> bool {
+        match self {
+            Self::Unsigned(number) => *number == 0,
+            Self::Signed(number) => *number == 0,
+            Self::Float(number) => *number == 0.0,
+            Self::Bool(flag) => !flag,
+            Self::Text(text) => text.is_empty(),
+            Self::Array { length, .. } => *length == 0,
+        }
+    }
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Debug)]
 pub(super) struct Place {
+    /// Which part of a split file.
+    part: usize,
     pub(super) offset: u64,
     pub(super) length: u64,
+    /// Innermost first, as GGUF lists them.
+    pub(super) shape: Vec<u64>,
+    /// All dimensions but the innermost together.
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) dtype: StoredType,
 }
 
+/// What is wrong with a tensor that no place can be given to.
+#[derive(Clone, Debug)]
+enum Odd {
+    Type(u32),
+    Shape(Vec<u64>),
+}
+
 pub(super) fn open(source: Source) -> Result<Checkpoint, LoadError> {
     let mut header = Header::read(source)?;
-    let config = header.config()?;
+    header.check_content()?;
+    let mut sources = header.further_parts()?;
+    let config::Read { config, notes } = header.config()?;
     let words = header.words()?;
     let path = header.source.path.clone();
     let tokenizer = Tokenizer::from_gguf(words, &config)
         .map_err(|source| LoadError::Tokenizer { path, source })?;
-    let permuted = config.family == Family::Llama;
-    let head_dim = config.head_dim;
-    let tensors = GgufTensors { source: header.source, places: header.places, permuted, head_dim };
-    Ok(Checkpoint { config, tokenizer, tensors: Box::new(tensors) })
+    sources.insert(0, header.source);
+    let tensors = GgufTensors {
+        sources,
+        places: header.places,
+        odd: header.odd,
+        family: config.family,
+        head_dim: config.head_dim,
+        rotated: config.parts.rotated,
+    };
+    Ok(Checkpoint { config, tokenizer, tensors: Box::new(tensors), notes })
 }
 
 /// A file's directory: what it says of itself, and where its tensors lie.
@@ -74,6 +164,7 @@ pub(super) struct Header {
     pub(super) source: Source,
     metadata: HashMap<String, Value>,
     pub(super) places: HashMap<String, Place>,
+    odd: HashMap<String, Odd>,
     /// Metadata entries.
     pub(super) entries: u64,
     /// Where the metadata's bytes lie.
@@ -87,8 +178,14 @@ impl Header {
         let mut reader = Reader::new(source, 0)?;
         let magic = reader.bytes::<4>()?;
         let version = reader.u32()?;
-        if magic != *b"GGUF" || !(2..=3).contains(&version) {
-            return Err(reader.error(HeaderError::Magic("GGUF v2 or v3")));
+        let reason = match (magic == *b"GGUF", version, version.swap_bytes()) {
+            (true, 2..=3, _) => None,
+            (true, _, 1..=3) => Some(HeaderError::BigEndian),
+            (true, ..) => Some(HeaderError::Version(version)),
+            (false, ..) => Some(HeaderError::Magic("GGUF")),
+        };
+        if let Some(reason) = reason {
+            return Err(reader.error(reason));
         }
         // A tensor entry takes at least 24 bytes, a metadata entry 13.
         let tensors = reader.count("tensors", MAX_TENSORS, 24)?;
@@ -114,8 +211,16 @@ impl Header {
         };
         let data = reader.position.next_multiple_of(alignment);
         let source = reader.into_source();
-        let mut places = HashMap::new();
-        for (name, mut place) in infos {
+        let (mut places, mut odd) = (HashMap::new(), HashMap::new());
+        for (name, place) in infos {
+            let mut place = match place {
+                Ok(place) => place,
+                // Refused once it is asked for, or left over: the architecture is judged first.
+                Err(reason) => {
+                    odd.insert(name, reason);
+                    continue;
+                }
+            };
             let end = place.offset.checked_add(place.length).and_then(|end| end.checked_add(data));
             if end.is_none_or(|end| end > source.length) {
                 return Err(source.header(HeaderError::Truncated {
@@ -127,7 +232,7 @@ impl Header {
             place.offset += data;
             places.insert(name, place);
         }
-        Ok(Self { source, metadata, places, entries, extent, file_type })
+        Ok(Self { source, metadata, places, odd, entries, extent, file_type })
     }
 
     /// The metadata as it lies in the file, but for the main type of its tensors.
@@ -141,67 +246,189 @@ impl Header {
         Ok(bytes)
     }
 
-    pub(super) fn config(&self) -> Result<Config, LoadError> {
-        let path = || self.source.path.clone();
-        self.read_config().map_err(|source| LoadError::Config { path: path(), source })
+    fn unusable(&self) -> impl FnOnce(ConfigError) -> LoadError {
+        let path = self.source.path.clone();
+        |source| LoadError::Config { path, source }
     }
 
-    fn read_config(&self) -> Result<Config, ConfigError> {
-        let architecture = self.text("general.architecture")?;
-        let family = match architecture {
-            "llama" => Family::Llama,
-            "qwen2" => Family::Qwen2,
-            "qwen3" => Family::Qwen3,
-            other => return Err(ConfigError::Architecture(other.to_owned())),
-        };
-        let key = |name: &str| format!("{architecture}.{name}");
-        if let Ok(scaling) = self.text(&key("rope.scaling.type"))
-            && scaling != "none"
-        {
-            return Err(ConfigError::RopeScaling(scaling.to_owned()));
+    /// Refuses a file of something else than a whole model.
+    fn check_content(&self) -> Result<(), LoadError> {
+        match self.text("general.type") {
+            Ok("model") | Err(_) => Ok(()),
+            Ok(other) => Err(self.source.header(HeaderError::Content(other.to_owned()))),
         }
-        let width = self.size(&key("embedding_length"))?;
-        let heads = self.size(&key("attention.head_count"))?;
-        let kv_heads = self.size(&key("attention.head_count_kv")).unwrap_or(heads);
-        let head_dim =
-            self.size(&key("attention.key_length")).unwrap_or_else(|_| width / heads.max(1));
-        #[expect(clippy::cast_possible_truncation, reason = "the file stores an f32")]
-        let norm_eps = self.number(&key("attention.layer_norm_rms_epsilon"))? as f32;
-        Config::new(Config {
-            family,
-            width,
-            layers: self.size(&key("block_count"))?,
-            heads,
-            kv_heads,
-            head_dim,
-            ffn: self.size(&key("feed_forward_length"))?,
+    }
+
+    /// The shape. Reads the small tensors that shape it.
+    pub(super) fn config(&mut self) -> Result<config::Read, LoadError> {
+        let metadata = self.shape()?;
+        read_metadata(&metadata).map_err(self.unusable())
+    }
+
+    fn shape(&mut self) -> Result<Metadata, LoadError> {
+        let architecture = self.text("general.architecture").map_err(self.unusable())?.to_owned();
+        let prefix = format!("{architecture}.");
+        let own = self.metadata.iter().filter_map(|(key, value)| {
+            Some((key.strip_prefix(&prefix)?.to_owned(), value.clone()))
+        });
+        let own: Vec<(String, Value)> = own.collect();
+        let mut entries = BTreeMap::new();
+        for (name, value) in own {
+            entries.insert(name, self.number_of(value)?);
+        }
+        let mut divisors = BTreeMap::new();
+        for name in DIVISORS {
+            if let Some(place) = self.places.get(name).cloned() {
+                divisors.insert(name.to_owned(), self.divisors(name, &place)?);
+            }
+        }
+        let outside = |name: &&String| !name.starts_with("blk.") || name.starts_with("blk.0.");
+        Ok(Metadata {
+            architecture,
+            entries,
+            divisors,
+            tensors: self.places.keys().filter(outside).cloned().collect(),
             vocab: self.places.get("token_embd.weight").map_or(0, |place| place.rows),
-            context: self.size(&key("context_length"))?,
-            rope_theta: self.number(&key("rope.freq_base")).unwrap_or(10_000.0),
-            rope_scaling: None,
-            norm_eps,
-            eos: self.token("eos").into_iter().collect(),
+            eos: self.token("eos"),
         })
+    }
+
+    fn number_of(&mut self, value: Value) -> Result<Number, LoadError> {
+        #[expect(clippy::cast_precision_loss, reason = "sizes stay below 2⁵³")]
+        Ok(match value {
+            Value::Unsigned(number) => Number::Number(number as f64),
+            Value::Signed(number) => Number::Number(number as f64),
+            Value::Float(number) => Number::Number(number),
+            Value::Bool(flag) => Number::Bool(flag),
+            Value::Text(text) => Number::Text(text),
+            Value::Array { length, .. } if length > MAX_LIST => Number::List(None),
+            Value::Array { kind: KIND_STRING | KIND_ARRAY, .. } => Number::List(None),
+            Value::Array { kind, length, offset } => {
+                Number::List(Some(self.decode(length, offset, |reader| reader.number(kind))?))
+            }
+        })
+    }
+
+    /// Divisors of rotary frequencies.
+    fn divisors(&mut self, name: &str, place: &Place) -> Result<Vec<f64>, LoadError> {
+        if place.dtype != StoredType::F32 || place.rows != 1 || place.cols as u64 > MAX_LIST {
+            let reason =
+                HeaderError::TensorShape { name: name.to_owned(), shape: place.shape.clone() };
+            return Err(self.source.header(reason));
+        }
+        let bytes = self.source.bytes("a tensor", place.offset, place.length)?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b).into()).collect())
+    }
+
+    /// Opens the other parts of a split file, and takes their tensors in.
+    fn further_parts(&mut self) -> Result<Vec<Source>, LoadError> {
+        let count = self.size("split.count").unwrap_or(1);
+        if count <= 1 {
+            return Ok(Vec::new());
+        }
+        let own = self.size("split.no").unwrap_or(0);
+        let path = self.source.path.clone();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let numbered = |part: usize| format!("-{:05}-of-{count:05}.gguf", part + 1);
+        let stem = name.as_deref().and_then(|name| name.strip_suffix(&numbered(own)));
+        let Some(stem) = stem.filter(|_| count <= MAX_PARTS) else {
+            let says = format!("{} says it is part {} of {count}", path.display(), own + 1);
+            let path = path.with_file_name(format!("…{}", numbered(usize::from(own == 0))));
+            return Err(LoadError::Shard { path, says });
+        };
+        let part_path = |part: usize| path.with_file_name(format!("{stem}{}", numbered(part)));
+        if own != 0 {
+            let first = part_path(0);
+            return Err(LoadError::Part { path: path.clone(), part: own + 1, of: count, first });
+        }
+        let mut sources = Vec::new();
+        for part in 1..count {
+            let part_path = part_path(part);
+            if !part_path.exists() {
+                return Err(LoadError::Shard { path: part_path, says: path.display().to_string() });
+            }
+            let mut further = Self::read(Source::open(&part_path)?)?;
+            further.places.values_mut().for_each(|place| place.part = part);
+            self.places.extend(further.places);
+            self.odd.extend(further.odd);
+            sources.push(further.source);
+        }
+        Ok(sources)
+    }
+
+    /// Refuses a tensor of a type that is not read.
+    pub(super) fn check_types(&self) -> Result<(), LoadError> {
+        self.odd.iter().next().map_or(Ok(()), |(name, odd)| Err(odd.refused(name)))
+    }
+
+    /// True where the file is one part of several.
+    pub(super) fn is_split(&self) -> bool {
+        self.size("split.count").is_ok_and(|count| count > 1)
     }
 
     fn words(&mut self) -> Result<GgufWords, LoadError> {
+        let prefix = "tokenizer.";
+        let known = |key: &str| {
+            let name = key.strip_prefix("tokenizer.ggml.").unwrap_or(key);
+            WORD_KEYS.contains(&name) || key.starts_with("tokenizer.chat_template")
+        };
+        let strange = self
+            .metadata
+            .iter()
+            .find(|(key, value)| key.starts_with(prefix) && !known(key) && !value.says_nothing());
+        if let Some((key, _)) = strange {
+            return Err(self.source.header(HeaderError::Key { key: key.clone() }));
+        }
+        let has_merges = self.metadata.contains_key("tokenizer.ggml.merges");
         let tokens = self.strings("tokenizer.ggml.tokens")?;
         let merges = self.strings("tokenizer.ggml.merges")?;
-        let kinds = self.integers("tokenizer.ggml.token_type")?;
+        let mut kinds = self.integers("tokenizer.ggml.token_type")?;
+        if kinds.is_empty() {
+            kinds = vec![NORMAL_WORD; tokens.len()];
+        }
+        let scores = self.scores()?;
         let text = |key: &str| self.text(key).ok().map(str::to_owned);
+        let flag = |name: &str| match self.metadata.get(&format!("tokenizer.ggml.{name}")) {
+            Some(Value::Bool(flag)) => Some(*flag),
+            _ => None,
+        };
+        let templates = self.metadata.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix("tokenizer.chat_template")?;
+            let name = if name.is_empty() { "default" } else { name.strip_prefix('.')? };
+            let Value::Text(text) = value else { return None };
+            Some((name.to_owned(), text.clone()))
+        });
         Ok(GgufWords {
             model: text("tokenizer.ggml.model").unwrap_or_default(),
-            pre: text("tokenizer.ggml.pre").unwrap_or_default(),
-            chat_template: text("tokenizer.chat_template"),
+            pre: text("tokenizer.ggml.pre"),
+            templates: templates.collect(),
             bos: self.token("bos"),
-            add_bos: matches!(
-                self.metadata.get("tokenizer.ggml.add_bos_token"),
-                Some(Value::Bool(true))
-            ),
+            eos: self.token("eos"),
+            unknown: self.token("unknown"),
+            padding: self.token("padding"),
+            ends: ["eot", "eom"].into_iter().filter_map(|name| self.token(name)).collect(),
+            add_bos: flag("add_bos_token"),
+            add_eos: flag("add_eos_token"),
+            space_prefix: flag("add_space_prefix"),
+            squeezes_blanks: flag("remove_extra_whitespaces") == Some(true),
+            normalises: self
+                .metadata
+                .get("tokenizer.ggml.precompiled_charsmap")
+                .is_some_and(|value| !value.says_nothing()),
+            name: text("general.name").unwrap_or_default(),
             tokens,
-            merges,
+            merges: has_merges.then_some(merges),
+            scores,
             kinds,
         })
+    }
+
+    fn scores(&mut self) -> Result<Vec<f32>, LoadError> {
+        let Some((kind, length, offset)) = self.array("tokenizer.ggml.scores") else {
+            return Ok(Vec::new());
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "scores are stored as f32")]
+        self.decode(length, offset, |reader| reader.number(kind).map(|score| score as f32))
     }
 
     fn token(&self, name: &str) -> Option<u32> {
@@ -223,13 +450,6 @@ impl Header {
             _ => None,
         };
         size.ok_or_else(|| ConfigError::Key(key.to_owned()))
-    }
-
-    fn number(&self, key: &str) -> Result<f64, ConfigError> {
-        match self.metadata.get(key) {
-            Some(Value::Float(value)) => Ok(*value),
-            _ => Err(ConfigError::Key(key.to_owned())),
-        }
     }
 
     fn array(&mut self, key: &str) -> Option<(u32, u64, u64)> {
@@ -387,6 +607,18 @@ impl Reader {
         String::from_utf8(bytes).map_err(|_| self.error(HeaderError::Utf8))
     }
 
+    /// A number, or a truth as 0 or 1.
+    fn number(&mut self, kind: u32) -> Result<f64, LoadError> {
+        #[expect(clippy::cast_precision_loss, reason = "sizes stay below 2⁵³")]
+        Ok(match self.value(kind)? {
+            Value::Unsigned(number) => number as f64,
+            Value::Signed(number) => number as f64,
+            Value::Float(number) => number,
+            Value::Bool(flag) => u8::from(flag).into(),
+            _ => return Err(self.error(HeaderError::Type { what: "array", code: kind })),
+        })
+    }
+
     fn value(&mut self, kind: u32) -> Result<Value, LoadError> {
         Ok(match kind {
             0 => Value::Unsigned(self.bytes::<1>()?[0].into()),
@@ -431,7 +663,7 @@ impl Reader {
         Ok(Value::Array { kind, length, offset })
     }
 
-    fn tensor(&mut self) -> Result<(String, Place), LoadError> {
+    fn tensor(&mut self) -> Result<(String, Result<Place, Odd>), LoadError> {
         let name = self.text()?;
         let dimensions = self.u32()?;
         if dimensions > 4 {
@@ -448,22 +680,19 @@ impl Reader {
         }
         let code = self.u32()?;
         let offset = self.u64()?;
-        let dtype = stored_type(code)
-            .ok_or_else(|| self.error(HeaderError::Type { what: "tensor", code }))?;
-        let size = extent(&shape, dtype);
-        let (rows, cols, length) =
-            size.ok_or_else(|| self.error(HeaderError::TensorShape { name: name.clone(), shape }))?;
-        Ok((name, Place { offset, length, rows, cols, dtype }))
+        let Some(dtype) = stored_type(code) else { return Ok((name, Err(Odd::Type(code)))) };
+        let Some((rows, cols, length)) = extent(&shape, dtype) else {
+            return Ok((name, Err(Odd::Shape(shape))));
+        };
+        Ok((name, Ok(Place { part: 0, offset, length, shape, rows, cols, dtype })))
     }
 }
 
-/// Rows, columns and bytes of a tensor of one or two dimensions (innermost first, as GGUF lists them).
+/// Rows, columns and bytes of a tensor (innermost dimension first, as GGUF lists them); all dimensions
+/// but the innermost make rows.
 fn extent(shape: &[u64], dtype: StoredType) -> Option<(usize, usize, u64)> {
-    let (cols, rows) = match *shape {
-        [cols] => (cols, 1),
-        [cols, rows] => (cols, rows),
-        _ => return None,
-    };
+    let (&cols, outer) = shape.split_first()?;
+    let rows = outer.iter().try_fold(1_u64, |rows, &size| rows.checked_mul(size))?;
     let (block, bytes) = match dtype {
         StoredType::F32 => (1, 4),
         StoredType::F16 | StoredType::Bf16 => (1, 2),
@@ -495,30 +724,119 @@ const fn stored_type(code: u32) -> Option<StoredType> {
     })
 }
 
+/// GGML's name of a type that is not read.
+fn type_name(code: u32) -> String {
+    let name = match code {
+        9 => "Q8_1",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        40 => "NVFP4",
+        code => return format!("GGML type {code}"),
+    };
+    name.to_owned()
+}
+
+/// What GGUF files may hold.
+const READ_TYPES: &str = "read: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K";
+
 struct GgufTensors {
-    source: Source,
+    /// The file, or its parts in order.
+    sources: Vec<Source>,
     places: HashMap<String, Place>,
-    /// Query and key rows lie in pairs, for a rotation of neighbours.
-    permuted: bool,
+    odd: HashMap<String, Odd>,
+    family: Family,
     head_dim: usize,
+    /// Elements of a head that are rotated.
+    rotated: usize,
+}
+
+/// A tensor in the file, or an expert's part of one.
+struct Found<'a> {
+    name: String,
+    place: &'a Place,
+    /// Which of the outermost slices.
+    expert: Option<usize>,
+}
+
+impl Found<'_> {
+    fn experts(&self) -> usize {
+        self.place.shape.get(2).and_then(|count| usize::try_from(*count).ok()).unwrap_or(1)
+    }
+
+    fn rows(&self) -> usize {
+        if self.expert.is_some() { self.place.rows / self.experts() } else { self.place.rows }
+    }
 }
 
 impl GgufTensors {
-    fn place(&self, name: &str) -> Result<&Place, LoadError> {
-        let place = gguf_name(name).and_then(|name| self.places.get(&name));
-        place.ok_or_else(|| LoadError::MissingTensor { name: name.to_owned() })
+    fn find(&self, name: &str) -> Option<Found<'_>> {
+        gguf_names(self.family, name).into_iter().find_map(|(name, expert)| {
+            let place = self.places.get(&name)?;
+            Some(Found { name, place, expert })
+        })
+    }
+
+    fn needs(&self, name: &str) -> Result<Found<'_>, LoadError> {
+        let Some(found) = self.find(name) else {
+            let names = gguf_names(self.family, name);
+            let odd = names.iter().find_map(|(name, _)| Some((name, self.odd.get(name)?)));
+            return Err(match odd {
+                Some((name, odd)) => odd.refused(name),
+                None => LoadError::MissingTensor { name: name.to_owned() },
+            });
+        };
+        let flat = found.place.shape.len() <= 2;
+        let fits = match found.expert {
+            None => flat,
+            Some(expert) => found.place.shape.len() == 3 && expert < found.experts(),
+        };
+        if fits {
+            Ok(found)
+        } else {
+            Err(Odd::Shape(found.place.shape.clone()).refused(&found.name))
+        }
+    }
+}
+
+impl Odd {
+    fn refused(&self, name: &str) -> LoadError {
+        let stored = match self {
+            Self::Type(code) => type_name(*code),
+            Self::Shape(shape) => format!("an array of {shape:?}"),
+        };
+        LoadError::Stored { name: name.to_owned(), stored, read: READ_TYPES }
     }
 }
 
 impl Tensors for GgufTensors {
     fn has(&self, name: &str) -> bool {
-        gguf_name(name).is_some_and(|name| self.places.contains_key(&name))
+        let names = gguf_names(self.family, name);
+        names.iter().any(|(name, _)| self.places.contains_key(name) || self.odd.contains_key(name))
     }
 
     /// By the type of the first layer's largest matrix. Types without a class of their own run in the
     /// class that holds them without loss.
     fn native_class(&self) -> NumericClass {
-        match self.places.get("blk.0.ffn_down.weight").map(|place| place.dtype) {
+        let names =
+            ["blk.0.ffn_down.weight", "blk.0.ffn_down_exps.weight", "blk.0.ffn_down.0.weight"];
+        let place = names.into_iter().find_map(|name| self.places.get(name));
+        match place.map(|place| place.dtype) {
             Some(StoredType::Blocks(GgmlDType::Q8_0)) => NumericClass::Q8_0Block32,
             Some(StoredType::Blocks(GgmlDType::Q4_1)) => NumericClass::Q4_1Block32,
             Some(StoredType::Blocks(GgmlDType::Q4_0)) => NumericClass::Q4_0Block32,
@@ -526,60 +844,133 @@ impl Tensors for GgufTensors {
         }
     }
 
+    fn holds_norms_whole(&self) -> bool {
+        true
+    }
+
+    fn left_over(&self, asked: &BTreeSet<String>) -> Option<String> {
+        let mut read: HashMap<&str, usize> = HashMap::new();
+        for name in asked {
+            let names = gguf_names(self.family, name).into_iter();
+            for (name, _) in names {
+                if let Some((name, _)) = self.places.get_key_value(&name) {
+                    *read.entry(name).or_default() += 1;
+                }
+            }
+        }
+        let is_whole = |name: &str, place: &Place| match place.shape.get(2) {
+            Some(&experts) => read.get(name).is_some_and(|&count| count as u64 >= experts),
+            None => read.contains_key(name),
+        };
+        let mut names: Vec<&String> = self
+            .places
+            .iter()
+            .filter(|(name, place)| !is_whole(name, place) && !DIVISORS.contains(&name.as_str()))
+            .map(|(name, _)| name)
+            .chain(self.odd.keys())
+            .collect();
+        names.sort_unstable();
+        names.first().map(|name| (*name).clone())
+    }
+
     fn shape(&self, name: &str) -> Result<(usize, usize), LoadError> {
-        self.place(name).map(|place| (place.rows, place.cols))
+        self.needs(name).map(|found| (found.rows(), found.place.cols))
     }
 
     fn read(&mut self, name: &str) -> Result<Stored, LoadError> {
-        let place = self.place(name)?;
-        let Place { rows, cols, dtype, offset, length } = *place;
-        let bytes = self.source.bytes("a tensor", offset, length)?;
-        let paired = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
-        let bytes = if self.permuted && paired && rows.is_multiple_of(self.head_dim) {
-            halves(&bytes, rows, self.head_dim)
-        } else {
-            bytes
-        };
-        Ok(Stored { rows, cols, dtype, bytes })
+        let found = self.needs(name)?;
+        let (rows, count) = (found.rows(), found.place.rows as u64);
+        let Place { part, offset, length, cols, dtype, .. } = *found.place;
+        let length = length / count * rows as u64;
+        let offset = offset + found.expert.unwrap_or(0) as u64 * length;
+        let bytes = self.sources[part].bytes("a tensor", offset, length)?;
+        Ok(Stored { rows, cols, dtype, bytes: self.halved(name, bytes, rows, cols) })
     }
 }
 
-/// Undoes the converter's interleaving: rows `(2j, 2j+1)` of a head go to `(j, head_dim/2 + j)`.
-fn halves(bytes: &[u8], rows: usize, head_dim: usize) -> Vec<u8> {
+impl GgufTensors {
+    /// Rows of queries and keys in the order of checkpoints.
+    fn halved(&self, name: &str, bytes: Vec<u8>, rows: usize, cols: usize) -> Vec<u8> {
+        let turns = |kind: &str| {
+            name.ends_with(&format!("q_proj.{kind}")) || name.ends_with(&format!("k_proj.{kind}"))
+        };
+        let rows = match (self.family.is_interleaved(), turns("weight"), turns("bias")) {
+            (true, true, _) => rows,
+            (true, _, true) => cols,
+            _ => return bytes,
+        };
+        if rows.is_multiple_of(self.head_dim) {
+            halves(&bytes, rows, self.head_dim, self.rotated)
+        } else {
+            bytes
+        }
+    }
+}
+
+/// Undoes the converter's interleaving: rows `(2j, 2j+1)` of a head's rotated part go to
+/// `(j, rotated/2 + j)`.
+fn halves(bytes: &[u8], rows: usize, head_dim: usize, rotated: usize) -> Vec<u8> {
     let stride = bytes.len() / rows;
     let mut out = Vec::with_capacity(bytes.len());
     for row in 0..rows {
         let (head, within) = (row / head_dim, row % head_dim);
-        let (half, pair) = (within / (head_dim / 2), within % (head_dim / 2));
-        let from = head * head_dim + pair * 2 + half;
-        out.extend_from_slice(&bytes[from * stride..][..stride]);
+        let (half, pair) = (within / (rotated / 2), within % (rotated / 2));
+        let place = if within < rotated { pair * 2 + half } else { within };
+        out.extend_from_slice(&bytes[(head * head_dim + place) * stride..][..stride]);
     }
     out
 }
 
-/// The GGUF name of a canonical name.
-fn gguf_name(name: &str) -> Option<String> {
+/// The names that a GGUF file may have for a canonical name, and of which expert it holds the tensor
+/// where it holds those of all.
+fn gguf_names(family: Family, name: &str) -> Vec<(String, Option<usize>)> {
+    let whole = |name: &str| vec![(name.to_owned(), None)];
     match name {
-        "model.embed_tokens.weight" => return Some("token_embd.weight".to_owned()),
-        "model.norm.weight" => return Some("output_norm.weight".to_owned()),
-        "lm_head.weight" => return Some("output.weight".to_owned()),
+        "model.embed_tokens.weight" => return whole("token_embd.weight"),
+        "model.norm.weight" => return whole("output_norm.weight"),
+        "lm_head.weight" => return whole("output.weight"),
         _ => {}
     }
+    layer_names(family, name).unwrap_or_default()
+}
+
+fn layer_names(family: Family, name: &str) -> Option<Vec<(String, Option<usize>)>> {
     let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (module, kind) = part.rsplit_once('.')?;
+    let names = family.layer_names();
+    let experts = family.expert_names();
+    let is = |norm: Option<&str>| norm == Some(module);
+    if let Some(path) = module.strip_prefix(experts.module)
+        && let Some((expert, part)) = path.strip_prefix(".experts.").and_then(|p| p.split_once('.'))
+    {
+        let expert: usize = expert.parse().ok()?;
+        let part = match part {
+            part if part == experts.gate => "ffn_gate",
+            part if part == experts.up => "ffn_up",
+            part if part == experts.down => "ffn_down",
+            _ => return None,
+        };
+        let stacked = (format!("blk.{layer}.{part}_exps.{kind}"), Some(expert));
+        return Some(vec![stacked, (format!("blk.{layer}.{part}.{expert}.{kind}"), None)]);
+    }
+    let router = format!("{}.{}", experts.module, experts.router);
     let module = match module {
         "self_attn.q_proj" => "attn_q",
         "self_attn.k_proj" => "attn_k",
         "self_attn.v_proj" => "attn_v",
+        "self_attn.qkv_proj" => "attn_qkv",
         "self_attn.o_proj" => "attn_output",
         "self_attn.q_norm" => "attn_q_norm",
         "self_attn.k_norm" => "attn_k_norm",
         "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
+        "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
-        "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
+        module if module == router => "ffn_gate_inp",
+        _ if is(names.before_attention) => "attn_norm",
+        _ if is(names.after_attention) => "post_attention_norm",
+        _ if is(names.before_ffn) => "ffn_norm",
+        _ if is(names.after_ffn) => "post_ffw_norm",
         _ => return None,
     };
-    Some(format!("blk.{layer}.{module}.{kind}"))
+    Some(vec![(format!("blk.{layer}.{module}.{kind}"), None)])
 }

@@ -10,6 +10,7 @@ mod rewrite;
 mod safetensors;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -54,6 +55,8 @@ pub(crate) struct Checkpoint {
     pub(crate) config: Config,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) tensors: Box<dyn Tensors>,
+    /// What was done that a user should know.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Tensors by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`).
@@ -62,6 +65,14 @@ pub(crate) trait Tensors {
 
     /// The class that keeps the file's own bits.
     fn native_class(&self) -> crate::NumericClass;
+
+    /// The first tensor that is none of those `asked` for by canonical name, as the file names it.
+    fn left_over(&self, asked: &BTreeSet<String>) -> Option<String>;
+
+    /// Whether norms' weights are whole where a family's checkpoints hold them less one.
+    fn holds_norms_whole(&self) -> bool {
+        false
+    }
 
     /// Rows and columns of a tensor, before anything is read or allocated for it.
     fn shape(&self, name: &str) -> Result<(usize, usize), LoadError>;

@@ -1,12 +1,14 @@
 //! Weights out of a generator: models of known shapes that say nothing, to measure speed and memory
 //! with where the real weights are not at hand.
 
+use std::collections::BTreeSet;
+
 use half::bf16;
 
 use super::{Checkpoint, LoadError, Stored, StoredType, Tensors, safetensors::tiny_tokenizer};
 use crate::{
     NumericClass,
-    config::{Config, Family, RopeScaling},
+    config::{Config, Family, Parts, RopeScaling},
 };
 
 /// A shape that random weights are made for.
@@ -32,12 +34,8 @@ impl RandomShape {
     }
 
     fn config(self) -> Config {
-        let scaling = |factor| RopeScaling {
-            factor,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_max_position_embeddings: 8192.0,
-        };
+        let scaling =
+            |factor| RopeScaling::Llama3 { factor, low: 1.0, high: 4.0, original: 8192.0 };
         let base = Config {
             family: Family::Llama,
             width: 4096,
@@ -52,6 +50,7 @@ impl RandomShape {
             rope_scaling: Some(scaling(8.0)),
             norm_eps: 1e-5,
             eos: Vec::new(),
+            parts: Parts::plain(Family::Llama, 128),
         };
         match self {
             Self::Llama8b => base,
@@ -61,6 +60,7 @@ impl RandomShape {
                 head_dim: 64,
                 ffn: 8192,
                 rope_scaling: Some(scaling(32.0)),
+                parts: Parts::plain(Family::Llama, 64),
                 ..base
             },
         }
@@ -72,7 +72,8 @@ pub(crate) fn random(shape: RandomShape) -> Result<Checkpoint, LoadError> {
     let config = shape.config();
     let tokenizer = tiny_tokenizer(&config)?;
     let tied = shape == RandomShape::Llama1b;
-    Ok(Checkpoint { config: config.clone(), tokenizer, tensors: Box::new(Random { config, tied }) })
+    let tensors = Box::new(Random { config: config.clone(), tied });
+    Ok(Checkpoint { config, tokenizer, tensors, notes: Vec::new() })
 }
 
 /// The tensors of a small model of `family`, for tests of what computes them.
@@ -88,6 +89,7 @@ pub(crate) fn small(family: Family) -> (Config, Box<dyn Tensors>) {
         head_dim: 16,
         ffn: 96,
         vocab: 256,
+        parts: Parts::plain(family, 16),
         ..shape
     };
     (config.clone(), Box::new(Random { config, tied: family == Family::Llama }))
@@ -110,6 +112,11 @@ impl Tensors for Random {
 
     fn native_class(&self) -> NumericClass {
         NumericClass::F32
+    }
+
+    fn left_over(&self, _: &BTreeSet<String>) -> Option<String> {
+        // They are made as they are asked for.
+        None
     }
 
     fn read(&mut self, name: &str) -> Result<Stored, LoadError> {

@@ -32,6 +32,10 @@ pub fn requantise(
     to: &Path,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64, LoadError> {
+    if from.is_dir() {
+        let format = "folder (only GGUF files are converted; a model's folder runs in any class)";
+        return Err(LoadError::Format { path: from.to_owned(), format });
+    }
     let mut source = Source::open(from)?;
     let mut magic = [0; 8];
     let seen = source.read_some(&mut magic)?;
@@ -48,6 +52,10 @@ pub fn requantise(
     let mut header = Header::read(source)?;
     // An architecture that is not served here is not converted either: names decide what is a word.
     header.config()?;
+    if header.is_split() {
+        let format = "part of a split GGUF (join the parts first)";
+        return Err(LoadError::Format { path: from.to_owned(), format });
+    }
     let target = Target::create(to)?;
     let written = target.write(&mut header, class, &mut progress)?;
     target.publish()?;
@@ -125,12 +133,13 @@ struct Tensor {
 
 impl Header {
     fn tensors(&self, class: NumericClass) -> Result<Vec<Tensor>, LoadError> {
+        self.check_types()?;
         self.places.iter().map(|(name, place)| tensor(name, place, class)).collect()
     }
 
     fn stored(&mut self, name: &str) -> Result<Stored, LoadError> {
         let missing = || LoadError::MissingTensor { name: name.to_owned() };
-        let Place { rows, cols, dtype, offset, length } =
+        let Place { rows, cols, dtype, offset, length, .. } =
             *self.places.get(name).ok_or_else(missing)?;
         let bytes = self.source.bytes("a tensor", offset, length)?;
         Ok(Stored { rows, cols, dtype, bytes })
@@ -140,14 +149,14 @@ impl Header {
 fn tensor(name: &str, place: &Place, class: NumericClass) -> Result<Tensor, LoadError> {
     let Place { rows, cols, offset: from, .. } = *place;
     let format = match name {
-        _ if rows == 1 => Format::F32,
+        _ if rows == 1 || name.ends_with("ffn_gate_inp.weight") => Format::F32,
         "token_embd.weight" | "output.weight" => Format::of_words(class),
         _ => Format::of_layer(class),
     };
     let Some(length) = format.bytes(rows, cols) else {
         return Err(LoadError::BlockWidth { name: name.to_owned(), cols, class });
     };
-    let shape = if rows == 1 { vec![cols as u64] } else { vec![cols as u64, rows as u64] };
+    let shape = if rows == 1 { vec![cols as u64] } else { place.shape.clone() };
     Ok(Tensor { name: name.to_owned(), format, from, shape, length })
 }
 

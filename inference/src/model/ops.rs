@@ -4,7 +4,10 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape};
 use parking_lot::Mutex;
 
 use super::{Segment, decoder::Decoder, deviation::int8_heads, rope::Turns, weights::HeadNorms};
-use crate::kernel::{self, Attend, BLOCK_TOKENS, KvLayer, Matrix};
+use crate::{
+    config::LayerKind,
+    kernel::{self, Attend, BLOCK_TOKENS, KvLayer, Matrix, Scores},
+};
 
 /// The contiguous numbers of a tensor.
 fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
@@ -61,21 +64,23 @@ impl CustomOp1 for RmsNorm<'_> {
     }
 }
 
-/// `silu(gate)·up` of rows `[gate | up]`.
-pub(super) struct SiluMul<'a> {
+/// `activation(gate)·up` of rows `[gate | up]`.
+pub(super) struct Gated<'a> {
     pub(super) model: &'a Decoder,
+    pub(super) ffn: usize,
 }
 
-impl CustomOp1 for SiluMul<'_> {
+impl CustomOp1 for Gated<'_> {
     fn name(&self) -> &'static str {
-        "silu-mul"
+        "gated"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let gate_up = numbers(storage, layout)?;
         let mut out = vec![0.0; gate_up.len() / 2];
-        kernel::silu_mul(self.model.isa, gate_up, self.model.config.ffn, &mut out);
-        Ok(self.model.finish(out, self.model.config.ffn))
+        let activation = self.model.config.parts.activation;
+        kernel::gate(self.model.isa, activation, gate_up, self.ffn, &mut out);
+        Ok(self.model.finish(out, self.ffn))
     }
 }
 
@@ -98,7 +103,7 @@ impl CustomOp2 for Residual<'_> {
     ) -> Result<(CpuStorage, Shape)> {
         let (a, b) = (numbers(s1, l1)?, numbers(s2, l2)?);
         let mut out = vec![0.0; a.len()];
-        kernel::add(a, b, &mut out);
+        kernel::add(a, b, self.model.config.parts.residual_scale, &mut out);
         Ok(self.model.finish(out, self.model.config.width))
     }
 }
@@ -106,6 +111,7 @@ impl CustomOp2 for Residual<'_> {
 /// Head norms, rotation, key–value writes and attention over rows `[queries | keys | values]`.
 pub(super) struct Attention<'a> {
     pub(super) model: &'a Decoder,
+    pub(super) kind: LayerKind,
     pub(super) head_norms: Option<&'a HeadNorms<Vec<f32>>>,
     pub(super) segments: &'a [Segment<'a>],
     pub(super) turns: &'a Turns,
@@ -145,9 +151,13 @@ impl CustomOp1 for Attention<'_> {
             }
             let block = segment.blocks[position / BLOCK_TOKENS];
             kv.write(block, position % BLOCK_TOKENS, &keys, &values);
-            rows.push(Attend { blocks: segment.blocks, visible: position + 1 });
+            let visible = position + 1;
+            let first = self.kind.window.map_or(0, |window| visible.saturating_sub(window));
+            rows.push(Attend { blocks: segment.blocks, first, visible });
         }
-        let out = kv.attend(self.model.isa, &self.model.pool, &queries, config.heads, &rows);
+        let scores = Scores { scale: config.attention_scale(), cap: config.parts.attention_cap };
+        let heads = config.heads;
+        let out = kv.attend(self.model.isa, &self.model.pool, &queries, heads, scores, &rows);
         Ok(self.model.finish(out, query_width))
     }
 }
@@ -156,13 +166,13 @@ impl Attention<'_> {
     /// Norms and rotates each head of `heads`, of the pass's row `row`.
     fn place(&self, heads: &mut [f32], norm: Option<&[f32]>, row: usize) {
         let config = &self.model.config;
-        let (cos, sin) = self.turns.of(row);
+        let (cos, sin) = self.turns.of(self.kind.rope, row);
         if let Some(weight) = norm {
             let plain = heads.to_vec();
             kernel::rms_norm(self.model.isa, &plain, weight, config.norm_eps, heads);
         }
         for head in heads.chunks_exact_mut(config.head_dim) {
-            kernel::rotate(head, cos, sin);
+            kernel::rotate(&mut head[..2 * cos.len()], cos, sin);
         }
         self.model.rounding.apply(heads);
     }

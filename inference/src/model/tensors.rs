@@ -191,7 +191,10 @@ impl Session {
         let turns = self.turns(segments, count)?;
         let spans = self.spans(segments)?;
         for (index, layer) in model.weights.layers.iter().enumerate() {
-            let x = model.norm(&hidden, &layer.attention_norm)?;
+            let Some(plain) = layer.plain() else {
+                candle_core::bail!("a layer of a kind that is refused when it is loaded");
+            };
+            let x = model.norm(&hidden, plain.attention_norm)?;
             let mut qkv = x.matmul(&layer.qkv.t()?)?;
             if let Some(bias) = &layer.qkv_bias {
                 qkv = qkv.broadcast_add(bias)?;
@@ -215,12 +218,12 @@ impl Session {
             self.write(index, &spans, &keys.reshape((count, kv))?, &values)?;
             let mixed = self.attend(index, &spans, &queries)?;
             hidden = (hidden + mixed.matmul(&layer.output.t()?)?)?;
-            let x = model.norm(&hidden, &layer.ffn_norm)?;
-            let gate_up = x.matmul(&layer.gate_up.t()?)?;
+            let x = model.norm(&hidden, plain.ffn_norm)?;
+            let gate_up = x.matmul(&plain.gate_up.t()?)?;
             let (gate, up) =
                 (gate_up.narrow(1, 0, config.ffn)?, gate_up.narrow(1, config.ffn, config.ffn)?);
             let gated = (gate.contiguous()?.silu()? * up)?;
-            hidden = (hidden + gated.matmul(&layer.down.t()?)?)?;
+            hidden = (hidden + gated.matmul(&plain.down.t()?)?)?;
         }
         model.norm(&hidden, &model.weights.norm)
     }

@@ -1,5 +1,9 @@
 //! Random models of two layers, written to disk as any other checkpoint.
 
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+pub(crate) mod files;
+
 use std::path::Path;
 
 use safetensors::{Dtype, tensor::TensorView};
@@ -98,21 +102,23 @@ impl Noise {
     }
 }
 
-/// A tokenizer whose ids are byte values, and 256 the end.
-fn byte_tokenizer() -> String {
+/// A letter for each byte, as GPT-2 has them.
+pub(crate) fn byte_words() -> Vec<String> {
     let mut printable = 0_u32;
-    let vocab: serde_json::Map<String, serde_json::Value> = (0..=255_u8)
-        .map(|byte| {
-            let word = match byte {
-                33..=126 | 161..=172 | 174..=255 => char::from(byte),
-                _ => {
-                    printable += 1;
-                    char::from_u32(255 + printable).unwrap()
-                }
-            };
-            (word.to_string(), byte.into())
-        })
-        .collect();
+    let word = |byte: u8| match byte {
+        33..=126 | 161..=172 | 174..=255 => char::from(byte),
+        _ => {
+            printable += 1;
+            char::from_u32(255 + printable).unwrap()
+        }
+    };
+    (0..=255).map(word).map(String::from).collect()
+}
+
+/// A tokenizer whose ids are byte values, and 256 the end.
+pub(crate) fn byte_tokenizer() -> String {
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        (0..).zip(byte_words()).map(|(id, word): (u32, _)| (word, id.into())).collect();
     serde_json::json!({
         "version": "1.0",
         "added_tokens": [{

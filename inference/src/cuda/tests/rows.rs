@@ -88,7 +88,7 @@ fn gates_have_the_references_bits() {
     let args = GateArgs { gate_up: input.start(), out: out.start(), ffn: count(ffn) };
     run(&device, Launch::silu_mul(rows, ffn), &args);
     let mut want = vec![0.0; rows * ffn];
-    kernel::silu_mul(Isa::detect(), &wide(&gate_up), ffn, &mut want);
+    kernel::gate(Isa::detect(), Activation::Silu, &wide(&gate_up), ffn, &mut want);
     let want: Vec<u16> = want.iter().map(|v| bf16::from_f32(*v).to_bits()).collect();
     assert_eq!(bits(&all(&out)), want);
 }
