@@ -377,6 +377,6 @@ mod tests {
         let resolved =
             neuron::settings::resolve::<Config>(&neuron::Flags::default(), &given, None).unwrap();
         assert_eq!(resolved.value.admission.per_caller, 7);
-        assert_eq!(resolved.value.rehearsal.behaviour, Behaviour::Lazy);
+        assert_eq!(resolved.value.rehearsal.behaviour.to_string(), "lazy");
     }
 }

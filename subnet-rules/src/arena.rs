@@ -21,7 +21,7 @@ mod sweep;
 
 pub use cast::{Cast, CastError, Group, Identity, Kind};
 pub use compose::{Part, compose};
-pub use laws::Law;
+pub use laws::{Law, Outcome};
 pub use report::{Actor, BoundCheck, Report, rehearse};
 pub use season::{ArenaError, Moment, Season, Settings, Unsplit, World, play, play_at, unsplit};
 pub use subnet::{Hyperparameters, Slots, Venue, VenueError, Venues};

@@ -116,8 +116,9 @@ impl Native {
                 Ok(crate::replay::replay(&rule, log)?)
             },
             check: |manifest, cases| {
-                let rule = R::rehearsed(manifest).map_err(NativeError::Rule)?;
-                Ok(cases::check(&rule, cases)?)
+                let rule = Arc::new(R::rehearsed(manifest).map_err(NativeError::Rule)?);
+                cases::tried(&rule)?;
+                Ok(cases::check(&*rule, cases)?)
             },
             exchange: |manifest| Ok(R::rehearsed(manifest)?.exchange()),
             worker: |manifest, miner, kind| Ok(R::rehearsed(manifest)?.worker(miner, kind)),
@@ -165,6 +166,12 @@ pub enum NativeError {
     /// A golden case comes out otherwise.
     #[error("cases.json: {0}")]
     Case(#[from] CaseError),
+    /// A bound on an actor that there is not.
+    #[error("rule.toml: a bound names the actor `{actor}`; there are {}, cheats, burn", Kind::ALL.map(Kind::name).join(", "))]
+    UnknownActor {
+        /// What it names.
+        actor: String,
+    },
     /// A composed rule where one rule is wanted.
     #[error("`{0}` composes rules: each class has a session and a season of its own")]
     Part(String),
@@ -312,12 +319,22 @@ pub struct Rehearsal<'a> {
     pub venues: Option<&'a dyn Venues>,
 }
 
+/// Whether every bound on an actor names one: a misspelt one would bound nobody.
+fn known_actors(manifest: &Manifest) -> Result<(), NativeError> {
+    let named = manifest.bounds.iter().filter_map(|bound| bound.actor.as_deref());
+    match named.into_iter().find(|actor| !Kind::knows(actor)) {
+        Some(actor) => Err(NativeError::UnknownActor { actor: actor.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 /// Plays a season of a rule against a cast.
 pub fn rehearse(
     package: &Package,
     rehearsal: &Rehearsal<'_>,
     log: impl Write,
 ) -> Result<Report, NativeError> {
+    known_actors(&package.manifest)?;
     let mut report = match &package.manifest.code {
         Code::Starlark => starlark_season(package, rehearsal, log)?,
         Code::Compose(_) if !rehearsal.actors.is_empty() => {
@@ -474,10 +491,18 @@ fn replayed(
 
 /// Whether a rule's manifest fits its code, and its golden cases come out as written; how many there
 /// are. A shipped rule may still lack the model it is for.
+///
+/// # Errors
+/// What is wrong with it.
 pub fn check(package: &Package, trials: &Trials, program: &Program) -> Result<usize, NativeError> {
+    known_actors(&package.manifest)?;
     let (manifest, cases) = (package.manifest.clone(), trials.cases.as_deref());
     Ok(match &package.manifest.code {
-        Code::Starlark => cases::check(&Star::start(package, program, Limits::default())?, cases)?,
+        Code::Starlark => {
+            let rule = Arc::new(Star::start(package, program, Limits::default())?);
+            cases::tried(&rule)?;
+            cases::check(&*rule, cases)?
+        }
         Code::Compose(parts) => {
             let mut count = 0;
             for rule in parts.values() {

@@ -215,3 +215,78 @@ async fn log(mut stderr: BufReader<tokio::process::ChildStderr>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use chain_metadata::Hotkey;
+    use subnet_rules::digest::Digest;
+    use subnet_rules::exchange::Phase;
+
+    fn job(deadline_ms: u64) -> Job {
+        Job {
+            rule: "sums".into(),
+            version: 1,
+            phase: Phase::Once,
+            id: Digest([1; 32]),
+            task: serde_json::json!({ "numbers": [1, 2] }),
+            caller: Hotkey::from_bytes([2; 32]),
+            deadline_ms,
+        }
+    }
+
+    /// A worker whose every line is answered by a shell's `echo`; `$n` is the job's number.
+    fn echoing(answer: &str) -> Command {
+        let number = r#"n=$(printf %s "$line" | sed 's/.*"job":\([0-9]*\).*/\1/')"#;
+        let command = format!("while read -r line; do {number}; {answer}; done");
+        Command::start(&command, Health::default())
+    }
+
+    const PATIENT: u64 = 20_000;
+
+    #[tokio::test]
+    async fn a_program_answers_and_an_error_of_its_own_is_the_tasks() {
+        let worker = echoing(r#"echo "{\"job\":$n,\"answer\":{\"sum\":3}}""#);
+        for _ in 0..3 {
+            assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!({ "sum": 3 })));
+        }
+        let worker = echoing(r#"echo "{\"job\":$n,\"error\":\"no numbers\"}""#);
+        assert_eq!(worker.answer(job(PATIENT)).await, Err(WorkError::Task("no numbers".into())));
+    }
+
+    #[tokio::test]
+    async fn an_answer_twice_or_of_another_job_is_nobodys() {
+        let twice = r#"echo "{\"job\":999,\"answer\":0}"; echo "{\"job\":$n,\"answer\":1}"; echo "{\"job\":$n,\"answer\":2}""#;
+        let worker = echoing(twice);
+        for _ in 0..3 {
+            assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!(1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_never_answers_costs_its_deadline_and_nothing_else() {
+        let worker = echoing(r#"[ $n = 1 ] || echo "{\"job\":$n,\"answer\":$n}""#);
+        let late = worker.answer(job(300)).await;
+        assert!(matches!(&late, Err(WorkError::Failed(why)) if why.contains("in time")), "{late:?}");
+        assert!(worker.waiting.lock().is_empty(), "nothing is kept of it");
+        assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!(2)));
+    }
+
+    #[tokio::test]
+    async fn garbage_not_a_number_and_death_end_the_process_and_it_comes_back() {
+        for bad in ["echo garbage", r#"echo "{\"job\":$n,\"answer\":NaN}""#, "exit 3"] {
+            let worker = echoing(&format!(r#"if [ $n = 1 ]; then {bad}; else echo "{{\"job\":$n,\"answer\":7}}"; fi"#));
+            let failed = worker.answer(job(PATIENT)).await;
+            assert!(matches!(failed, Err(WorkError::Failed(_))), "{bad}: {failed:?}");
+            assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!(7)), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_is_cut_off() {
+        let worker = Command::start("read -r line; yes | tr -d '\\n'", Health::default());
+        let failed = worker.answer(job(PATIENT)).await;
+        assert!(matches!(&failed, Err(WorkError::Failed(why)) if why.contains("bytes")), "{failed:?}");
+    }
+}

@@ -11,6 +11,9 @@ use crate::digest::Digest;
 /// Most identities in a season: a subnet has 256 slots, and some are the validators'.
 pub(super) const IDENTITIES_MAX: usize = 192;
 
+/// Actor name in bounds for all kinds that cheat, together.
+pub(super) const CHEATS: &str = "cheats";
+
 /// Actor name for everything that was burned.
 pub(super) const BURN: &str = "burn";
 
@@ -65,6 +68,11 @@ impl Kind {
             Self::EarlyEnd => "early-end",
             Self::Colluder => "colluder",
         }
+    }
+
+    /// Whether a bound may name this actor: a kind, all cheats together, or what is burned.
+    pub(crate) fn knows(actor: &str) -> bool {
+        [CHEATS, BURN].contains(&actor) || Self::ALL.iter().any(|kind| kind.name() == actor)
     }
 
     /// Whether it does less than the rule pays for. A sybil does the work, once.

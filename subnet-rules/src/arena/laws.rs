@@ -28,9 +28,48 @@ pub struct Law {
     /// Its number and short name.
     pub name: &'static str,
     /// Whether it held.
-    pub holds: bool,
-    /// What was seen; or that nobody in the cast could break it.
+    pub outcome: Outcome,
+    /// What was seen.
     pub detail: String,
+}
+
+/// How a law fared: what nobody could break is not said to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Somebody could have broken it, and it held.
+    Holds,
+    /// It broke.
+    Broken,
+    /// Nobody in the cast could break it.
+    Untried,
+}
+
+impl Outcome {
+    const fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Broken }
+    }
+
+    /// The word for it in tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Broken => "BROKEN",
+            Self::Untried => "untried",
+        }
+    }
+}
+
+impl Law {
+    fn untried(name: &'static str) -> Self {
+        let detail = "nobody in the cast could break it".to_owned();
+        Self { name, outcome: Outcome::Untried, detail }
+    }
+
+    /// Whether it broke.
+    pub const fn broken(&self) -> bool {
+        matches!(self.outcome, Outcome::Broken)
+    }
 }
 
 /// All ten laws.
@@ -55,30 +94,31 @@ pub(super) fn check(season: &Season, earned: &Earned, cast: &Cast) -> Vec<Law> {
 /// A kind that cannot apply is said to, so that its share of 0 is not taken for a defence.
 fn inapplicable(kind: Kind, why: &str) -> Law {
     let name = "kind that cannot apply";
-    Law { name, holds: true, detail: format!("{kind}: {why}") }
+    Law { name, outcome: Outcome::Untried, detail: format!("{kind}: {why}") }
 }
 
 fn fresh(season: &Season) -> Law {
     let (drawn, distinct) = season.draws;
     let detail = format!("{distinct} distinct tasks in {drawn} draws");
-    Law { name: "L1 no task is drawn twice", holds: drawn == distinct, detail }
+    Law { name: "L1 no task is drawn twice", outcome: Outcome::of(drawn == distinct), detail }
 }
 
 fn recomputed(name: &'static str, season: &Season) -> Law {
     let (same, looked_at) = season.recomputed;
     let detail = format!("{same} of {looked_at} epochs came out the same from their records");
-    Law { name, holds: same == looked_at, detail }
+    Law { name, outcome: Outcome::of(same == looked_at), detail }
 }
 
 fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
     let present: Vec<_> =
         kinds.iter().filter_map(|kind| Some((kind, earned.share(*kind)?))).collect();
     if present.is_empty() {
-        return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
+        return Law::untried(name);
     }
     let detail: Vec<_> = present.iter().map(|(kind, share)| format!("{kind} {share:.4}")).collect();
     let holds = present.iter().all(|(_, share)| *share <= NOTHING);
-    Law { name, holds, detail: format!("{} of all, {NOTHING} allowed", detail.join(", ")) }
+    let detail = format!("{} of all, {NOTHING} allowed", detail.join(", "));
+    Law { name, outcome: Outcome::of(holds), detail }
 }
 
 /// What operators of several identities earned beside what the same operators earned in the same season
@@ -87,11 +127,11 @@ fn little(name: &'static str, earned: &Earned, kinds: &[Kind]) -> Law {
 fn split(season: &Season, cast: &Cast) -> Law {
     let name = "L5 splitting does not pay";
     if cast.unsplit().is_none() {
-        return Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() };
+        return Law::untried(name);
     }
     let Some(Unsplit { alone, further }) = &season.unsplit else {
         let detail = "the season was not played unsplit".to_owned();
-        return Law { name, holds: false, detail };
+        return Law { name, outcome: Outcome::Broken, detail };
     };
     let split = season.of(&cast.splitters());
     let pairs: Vec<(f64, f64)> = std::iter::once((settled_mean(&split), settled_mean(alone)))
@@ -111,7 +151,7 @@ fn split(season: &Season, cast: &Cast) -> Law {
     } else {
         format!("as several they earn {gained:.4}, as one nothing")
     };
-    Law { name, holds: gained <= allowed.max(NOTHING), detail }
+    Law { name, outcome: Outcome::of(gained <= allowed.max(NOTHING)), detail }
 }
 
 /// Mean differences of stretches of the epochs that count.
@@ -152,9 +192,9 @@ fn monotone(earned: &Earned) -> Law {
             let mean = |of: &[f64]| mean(of.iter().copied());
             let (worse, honest) = (mean(worse), mean(honest));
             let detail = format!("cheaper means earn {worse:.4}, the named ones {honest:.4}");
-            Law { name, holds: worse <= honest, detail }
+            Law { name, outcome: Outcome::of(worse <= honest), detail }
         }
-        _ => Law { name, holds: true, detail: "nobody in the cast could break it".to_owned() },
+        _ => Law::untried(name),
     }
 }
 
@@ -162,12 +202,13 @@ fn cost(season: &Season) -> Law {
     let (judging, answering) = season.work;
     let holds = judging <= JUDGE_COST.saturating_mul(answering.max(1));
     let detail = format!("{judging} units judged for {answering} answered");
-    Law { name: "L9 judging is bounded by serving", holds, detail }
+    Law { name: "L9 judging is bounded by serving", outcome: Outcome::of(holds), detail }
 }
 
 fn guilt(season: &Season) -> Law {
     let honest = season.identities.iter().zip(&season.convicted);
     let wronged = honest.filter(|(one, at)| !one.kind.is_cheat() && at.is_some()).count();
     let detail = format!("{wronged} who did the work were convicted");
-    Law { name: "L10 nobody is guilty without evidence", holds: wronged == 0, detail }
+    let outcome = Outcome::of(wronged == 0);
+    Law { name: "L10 nobody is guilty without evidence", outcome, detail }
 }

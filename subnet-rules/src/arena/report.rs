@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::cast::{BURN, Cast, Kind};
-use super::laws::{self, Law};
+use super::cast::{BURN, CHEATS, Cast, Kind};
+use super::laws::{self, Law, Outcome};
 use super::season::{ArenaError, Season, Settings, World, play, unsplit};
 use crate::digest::Digest;
 use crate::manifest::{Bound, Manifest};
@@ -22,9 +22,6 @@ const WARM_UP_MAX: usize = 10;
 pub(super) fn warm_up(epochs: usize) -> usize {
     (epochs / 10).min(WARM_UP_MAX)
 }
-
-/// Actor name in bounds for all kinds that cheat, together.
-const CHEATS: &str = "cheats";
 
 /// What one kind earned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -174,15 +171,15 @@ impl Report {
             ..bound.clone()
         };
         self.bounds.extend(part.bounds.iter().map(named));
-        for (law, of_part) in self.laws.iter_mut().zip(&part.laws).filter(|(_, one)| !one.holds) {
-            law.holds = false;
+        for (law, of_part) in self.laws.iter_mut().zip(&part.laws).filter(|(_, one)| one.broken()) {
+            law.outcome = Outcome::Broken;
             law.detail = format!("{}; {class}: {}", law.detail, of_part.detail);
         }
     }
 
     /// Whether every bound and every law held.
     pub fn holds(&self) -> bool {
-        self.bounds.iter().all(|bound| bound.holds) && self.laws.iter().all(|law| law.holds)
+        self.bounds.iter().all(|bound| bound.holds) && !self.laws.iter().any(Law::broken)
     }
 
     /// A page of its own with tables and plots.

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use chain_metadata::{Hotkey, Uid, Weights};
@@ -16,6 +14,7 @@ use scoring::yuma::EpochError;
 use super::cast::{Cast, Identity, Kind, hotkey};
 use super::report::warm_up;
 use super::subnet::{Hyperparameters, OWNER, Slots, Subnet, TEMPO, Venue, VenueError, Venues};
+use crate::cases::at_once;
 use crate::digest::Digest;
 use crate::exchange::{Artefact, Fault, Message, Sending, Whom, Wire, execute};
 use crate::log::{Body, BodyOf, Recorder};
@@ -135,15 +134,6 @@ impl<R: Rule, W: World<R>> Wire for Played<'_, R, W> {
         let places: Vec<_> = miners.iter().map(place).collect();
         let held = |place: Option<usize>| place.map(|place| self.world.artefacts(place, wanted));
         places.into_iter().map(held).map(Option::unwrap_or_default).collect()
-    }
-}
-
-/// Runs what never waits.
-fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(work).poll(&mut context) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
     }
 }
 

@@ -98,7 +98,7 @@ impl Point {
             .sum();
         let bounds = report.bounds.iter().filter(|bound| !bound.holds).map(|bound| &bound.name);
         let broken_laws =
-            report.laws.iter().filter(|law| !law.holds).map(|law| law.name.to_owned());
+            report.laws.iter().filter(|law| law.broken()).map(|law| law.name.to_owned());
         let of = |kind: super::Kind| {
             report.actors.iter().find(|actor| actor.kind == kind.name()).map(|actor| actor.share)
         };

@@ -75,7 +75,7 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         verdicts.add_row([name, word(bound.holds).into(), format!("{:.4}", bound.value)]);
     }
     for law in &report.laws {
-        verdicts.add_row([law.name.to_owned(), word(law.holds).into(), law.detail.clone()]);
+        verdicts.add_row([law.name.to_owned(), law.outcome.word().into(), law.detail.clone()]);
     }
     writeln!(out, "{verdicts}")?;
     writeln!(out, "{} tasks drawn", report.draws)?;

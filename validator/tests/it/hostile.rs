@@ -120,12 +120,12 @@ async fn publish(chain: &Chain, path: &str, port: u16) {
 
 fn config(url: String, state: &std::path::Path) -> Config {
     Config {
-        rule: validator::RuleSettings::default(),
         chain: ChainSettings { endpoint: Some(url), netuid: NETUID.0, ..ChainSettings::default() },
         wallet: WalletSettings { hotkey: VALIDATOR.into(), ..WalletSettings::default() },
         model: ModelSettings::default(),
         health: HealthSettings { enabled: false, ..HealthSettings::default() },
         state: validator::State { dir: state.to_owned(), audit: None },
+        rounds: validator::Rounds::default(),
         rule: RuleSettings {
             source: stage::quick_rule(state, 2, 1_500).display().to_string(),
             ..RuleSettings::default()

@@ -3,6 +3,7 @@
 use scoring::book::Range;
 
 use super::Report;
+use crate::arena::laws::Outcome;
 use crate::arena::cast::Kind;
 use crate::arena::season::Season;
 
@@ -120,6 +121,11 @@ fn actors(report: &Report) -> String {
 
 fn verdicts(report: &Report) -> String {
     let word = |holds| if holds { "<td>holds" } else { "<td class=no>broken" };
+    let law_word = |outcome| match outcome {
+        Outcome::Holds => "<td>holds",
+        Outcome::Broken => "<td class=no>broken",
+        Outcome::Untried => "<td>untried",
+    };
     let bounds = report.bounds.iter().map(|bound| {
         let (name, limit, value) = (&bound.name, bound.limit, bound.value);
         format!("<tr><td>{name} {limit}{}<td>{value:.4}</tr>", word(bound.holds))
@@ -127,7 +133,7 @@ fn verdicts(report: &Report) -> String {
     let laws = report
         .laws
         .iter()
-        .map(|law| format!("<tr><td>{}{}<td>{}</tr>", law.name, word(law.holds), law.detail));
+        .map(|law| format!("<tr><td>{}{}<td>{}</tr>", law.name, law_word(law.outcome), law.detail));
     let rows: String = bounds.chain(laws).collect();
     format!("<h2>Bounds and laws</h2><table>{rows}</table>")
 }
