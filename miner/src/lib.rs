@@ -28,7 +28,9 @@ mod worker;
 pub use admission::{Dues, Slots, may_ask};
 pub use axon::{Publish, publish};
 pub use behaviour::{Behaviour, BehaviourError};
-pub use config::{Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State, WorkSettings};
+pub use config::{
+    Admission, Axon, BackendSettings, Config, OpenAi, Rehearsal, State, WorkSettings,
+};
 pub use error::Error;
-pub use work::WorkshopError;
 pub use run::{Parts, Status, run, run_with};
+pub use work::WorkshopError;

@@ -151,7 +151,8 @@ impl Refused {
         match self {
             Self::Wire(refusal) => refusal.into_response(),
             Self::UnknownRule(served) => {
-                let rules = served.iter().map(|one| json!({ "rule": one.name, "digest": one.digest }));
+                let rules =
+                    served.iter().map(|one| json!({ "rule": one.name, "digest": one.digest }));
                 let body = json!({ "error": self.code(), "serves": rules.collect::<Vec<_>>() });
                 (StatusCode::NOT_FOUND, Json(body)).into_response()
             }

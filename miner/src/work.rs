@@ -120,7 +120,9 @@ impl Workshop {
             own,
             table: Table::default(),
             parts: match parts {
-                given if given.is_empty() => native::mechanisms(&configured).map_err(Error::Package)?,
+                given if given.is_empty() => {
+                    native::mechanisms(&configured).map_err(Error::Package)?
+                }
                 given => given,
             },
             configured,
@@ -275,7 +277,10 @@ impl Workshop {
         }
         if self.engine.is_none() {
             let loaded = self.load().await;
-            loaded.map_err(|source| WorkshopError::Model { rule: rule(), source: Box::new(source) })?;
+            loaded.map_err(|source| WorkshopError::Model {
+                rule: rule(),
+                source: Box::new(source),
+            })?;
         }
         let Some((engine, announced)) = self.engine.clone() else {
             return Err(WorkshopError::NoWorker { rule: rule() });

@@ -278,11 +278,7 @@ async fn get(http: &reqwest::Client, url: &str, most: usize) -> Result<Vec<u8>, 
 ///
 /// # Errors
 /// It cannot be had.
-pub async fn file(
-    location: &str,
-    network: Network,
-    most: usize,
-) -> Result<Vec<u8>, FetchError> {
+pub async fn file(location: &str, network: Network, most: usize) -> Result<Vec<u8>, FetchError> {
     let fetching = async {
         match Source::open(location, network).await? {
             Source::Web { http, base } => get(&http, &base, most).await,

@@ -64,7 +64,9 @@ pub struct Piece {
 
 /// A commitment that holds other records already and has no room for this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the hotkey's commitment holds {held} fields of other records: there is no room for {wanted} of {most}")]
+#[error(
+    "the hotkey's commitment holds {held} fields of other records: there is no room for {wanted} of {most}"
+)]
 pub struct NoRoom {
     held: usize,
     wanted: usize,

@@ -251,7 +251,8 @@ async fn artefacts(round: &dyn Round, wire: &mut dyn Wire) -> Vec<Outcome> {
     let batch = round.asks(Phase::Once);
     let miners: Vec<Hotkey> = batch.iter().map(|ask| ask.miner).collect();
     let held = wire.artefacts(&miners, &round.wanted()).await;
-    let outcome = |(ask, held): (Sending, Vec<Artefact>)| (ask.place, ask.miner, Exchanged::Held(held));
+    let outcome =
+        |(ask, held): (Sending, Vec<Artefact>)| (ask.place, ask.miner, Exchanged::Held(held));
     batch.into_iter().zip(held).map(outcome).collect()
 }
 

@@ -271,9 +271,7 @@ impl<L: BufRead> Lines<L> {
         let line = self.number + 1;
         let mut bytes = Vec::new();
         let mut limited = io::Read::take(&mut self.log, LINE_MAX as u64);
-        limited
-            .read_until(b'\n', &mut bytes)
-            .map_err(|source| LogError::Read { line, source })?;
+        limited.read_until(b'\n', &mut bytes).map_err(|source| LogError::Read { line, source })?;
         if bytes.is_empty() {
             return Ok(None);
         }

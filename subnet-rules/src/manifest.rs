@@ -180,11 +180,9 @@ impl Examine {
 
     fn check(&self, code: &Code) -> Result<(), ManifestError> {
         let within = |name: &str, value: Option<u64>, most: u64| match value {
-            Some(value) if !(1..=most).contains(&value) => Err(ManifestError::Whole {
-                path: format!("examine.{name}"),
-                value,
-                most,
-            }),
+            Some(value) if !(1..=most).contains(&value) => {
+                Err(ManifestError::Whole { path: format!("examine.{name}"), value, most })
+            }
             _ => Ok(()),
         };
         within("panel", self.panel.map(|panel| panel as u64), u64::from(u16::MAX))?;

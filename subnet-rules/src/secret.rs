@@ -13,8 +13,8 @@
 use chain_metadata::Hotkey;
 use serde::{Deserialize, Serialize};
 use sp_core::crypto::{VrfPublic as _, VrfSecret as _};
-use sp_core::sr25519::vrf::{VrfPreOutput, VrfProof, VrfSignature, VrfTranscript};
 use sp_core::sr25519;
+use sp_core::sr25519::vrf::{VrfPreOutput, VrfProof, VrfSignature, VrfTranscript};
 
 use crate::digest::Digest;
 use crate::prf::Prf;
@@ -136,8 +136,7 @@ impl Ticket {
 
     /// The ticket of a validator that has no key: of a rehearsal.
     pub fn rehearsed(validator: Hotkey, beacon: Beacon, seed: u64) -> Self {
-        let parts: [&[u8]; 3] =
-            [&seed.to_le_bytes(), validator.as_bytes(), &beacon.digest().0];
+        let parts: [&[u8]; 3] = [&seed.to_le_bytes(), validator.as_bytes(), &beacon.digest().0];
         let secret = Digest::of("ganglion/arena/secret", &parts);
         Self { beacon, validator, secret, proof: None }
     }

@@ -306,7 +306,8 @@ impl<R: Rule> Session for Examiner<R> {
     }
 
     fn resume(&mut self, book: Book, state: Value) -> serde_json::Result<()> {
-        let state = if state.is_null() { R::State::default() } else { serde_json::from_value(state)? };
+        let state =
+            if state.is_null() { R::State::default() } else { serde_json::from_value(state)? };
         *self = Self::resumed(Arc::clone(&self.rule), book, state);
         Ok(())
     }
@@ -421,7 +422,8 @@ impl<R: Rule> RoundOf<R> {
         came: &Exchanged,
         tools: &Tools<'_>,
     ) -> Result<MeasuredOf<R>, ToolError> {
-        let asked = self.asked(place, &miner).ok_or_else(|| ToolError::failed("nobody was asked"))?;
+        let asked =
+            self.asked(place, &miner).ok_or_else(|| ToolError::failed("nobody was asked"))?;
         let measurement = self.rule.measure(asked, came, tools).await?;
         Ok(Measured { hotkey: miner, measurement })
     }

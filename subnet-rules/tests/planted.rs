@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use subnet_rules::arena::{Hyperparameters, Report, Settings, rehearse};
+use subnet_rules::exchange::Exchange;
 use subnet_rules::manifest::Manifest;
 use subnet_rules::package::{Package, Trials};
-use subnet_rules::exchange::Exchange;
 use subnet_rules::star::texts::Texts;
 use subnet_rules::star::{Limits, Program, Star};
 

@@ -19,8 +19,8 @@ use subnet_rules::digest::Digest;
 use subnet_rules::exchange::{Artefact, Fault};
 use wire::{Client, Endpoint, Network};
 
-use neuron::library;
 use crate::sockets::fault;
+use neuron::library;
 
 /// Artefacts fetched at a time.
 const TOGETHER: usize = 8;
@@ -56,7 +56,12 @@ struct Seen {
 }
 
 impl Fetcher {
-    pub(crate) fn new(chain: Chain, netuid: NetUid, network: Network, state: &std::path::Path) -> Self {
+    pub(crate) fn new(
+        chain: Chain,
+        netuid: NetUid,
+        network: Network,
+        state: &std::path::Path,
+    ) -> Self {
         let (dir, kept) = (state.join("artefacts"), Arc::default());
         Self { chain, netuid, network, dir, kept }
     }
@@ -106,9 +111,14 @@ impl Fetcher {
             if held.iter().any(|one| one.commitment == *commitment) {
                 continue;
             }
-            if let Some(kept) = self.known(commitment, height).filter(|it| it.seen.miner == *miner) {
+            if let Some(kept) = self.known(commitment, height).filter(|it| it.seen.miner == *miner)
+            {
                 let committed_at = kept.seen.committed_at;
-                held.push(Artefact { commitment: *commitment, committed_at, bytes: Ok(kept.bytes) });
+                held.push(Artefact {
+                    commitment: *commitment,
+                    committed_at,
+                    bytes: Ok(kept.bytes),
+                });
             }
         }
         held
@@ -162,7 +172,8 @@ impl Fetcher {
             return Some(kept.clone());
         }
         let path = self.dir.join(commitment.to_string());
-        let seen: Seen = serde_json::from_slice(&std::fs::read(path.with_extension("json")).ok()?).ok()?;
+        let seen: Seen =
+            serde_json::from_slice(&std::fs::read(path.with_extension("json")).ok()?).ok()?;
         let bytes: Arc<[u8]> = std::fs::read(&path).ok()?.into();
         let ours = subnet_rules::artefact::commitment(&Digest::plain(&bytes), &seen.miner);
         let kept = Kept { seen, bytes, used: height };
@@ -208,10 +219,11 @@ async fn pieces(client: &Client, endpoint: &Endpoint, digest: Digest) -> Result<
     loop {
         let piece = Piece { digest, from: bytes.len() as u64 };
         let question = serde_json::to_vec(&piece).map_err(|_| Fault::Malformed)?;
-        let answer = client.post(endpoint, PATH, question).await.map_err(|error| match fault(&error) {
-            Fault::UnknownRule => Fault::NoArtefact,
-            other => other,
-        })?;
+        let answer =
+            client.post(endpoint, PATH, question).await.map_err(|error| match fault(&error) {
+                Fault::UnknownRule => Fault::NoArtefact,
+                other => other,
+            })?;
         if answer.body.len() > PIECE_MAX || bytes.len() + answer.body.len() > ARTEFACT_MAX {
             return Err(Fault::TooLarge);
         }

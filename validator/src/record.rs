@@ -64,13 +64,7 @@ impl Record {
         self.write(scribe, epoch, block, &[line]);
     }
 
-    fn write(
-        &mut self,
-        scribe: Scribe<'_>,
-        epoch: u64,
-        block: u64,
-        lines: &[String],
-    ) {
+    fn write(&mut self, scribe: Scribe<'_>, epoch: u64, block: u64, lines: &[String]) {
         let Some(dir) = &self.dir else { return };
         let digest = scribe.session.digest().to_string();
         let current = self.open.take().filter(|open| open.epoch == epoch && open.rule == digest);

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use chain_metadata::Hotkey;
 use inference::evidence::{Answer, AnswerError, Reading, Sampler, Scheme};
 use inference::{Audit, Engine, EngineError, Job, Prompt, Sampling, TokenCheck};
-use subnet_rules::tools::{Account, GroupMeasure, Read, Reference, Sampled, TokenMeasure, ToolError};
+use subnet_rules::tools::{
+    Account, GroupMeasure, Read, Reference, Sampled, TokenMeasure, ToolError,
+};
 use wire::auth::{self, Signature};
 
 /// Tries for a place in the reference engine's queue, which others may share.

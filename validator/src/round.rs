@@ -131,7 +131,12 @@ impl Hands {
     }
 
     /// Keeps what was answered, for whoever verifies it later.
-    async fn keep(&self, dir: &std::path::Path, round: &dyn Round, came: &[(usize, Hotkey, Exchanged)]) {
+    async fn keep(
+        &self,
+        dir: &std::path::Path,
+        round: &dyn Round,
+        came: &[(usize, Hotkey, Exchanged)],
+    ) {
         let (epoch, block) = (round.ticket().beacon.epoch, round.ticket().beacon.height);
         for (place, miner, exchanged) in came {
             let Exchanged::Replied(message) = exchanged else { continue };
@@ -195,7 +200,11 @@ fn asked(round: &dyn Round) -> BTreeMap<(usize, Hotkey), String> {
 }
 
 /// What was found of one miner at a place, by track.
-fn about(judged: &Judged, place: usize, miner: &Hotkey) -> Vec<(String, scoring::evidence::Evidence)> {
+fn about(
+    judged: &Judged,
+    place: usize,
+    miner: &Hotkey,
+) -> Vec<(String, scoring::evidence::Evidence)> {
     let found = judged.findings.get(place).map(Vec::as_slice).unwrap_or_default();
     let of = found.iter().filter(|finding| finding.hotkey == *miner);
     of.map(|Finding { track, evidence, .. }| (track.clone(), evidence.clone())).collect()

@@ -27,7 +27,6 @@ use crate::adoption::Adoption;
 use crate::artefacts::Fetcher;
 use crate::courier::{Courier, Delivery, Search};
 use crate::evidence::Ledgerbook;
-use neuron::library::{Shelf, published};
 use crate::record::{Record, Scribe};
 use crate::reference::EngineReference;
 use crate::round::{Finished, Hands, Plan};
@@ -35,6 +34,7 @@ use crate::schedule::Decision;
 use crate::store::{Owner, Store};
 use crate::watch::Watch;
 use crate::{Config, Error, HOST, Status};
+use neuron::library::{Shelf, published};
 
 use standing::Standings;
 use view::View;
@@ -299,7 +299,11 @@ impl Validator {
             reveal_search: Search::default(),
             backed_up: None,
             decided: None,
-            vitals: Vitals::new(common.chain.clone(), common.health.clone(), config.chain.is_local()),
+            vitals: Vitals::new(
+                common.chain.clone(),
+                common.health.clone(),
+                config.chain.is_local(),
+            ),
             rounds: JoinSet::new(),
             deliveries: JoinSet::new(),
             config,

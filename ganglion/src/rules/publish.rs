@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use chain::{Call, Chain, CommitmentError, ReadError, SubmitError};
 use chain_metadata::Hotkey;
+use neuron::library::{FetchError, Published, fetch, published};
 use neuron::{Exit, Explain, Flags, IdentityError, LinkError, Readiness, SettingsError, Shutdown};
 use serde_json::json;
 use subnet_rules::native::{self, NativeError};
 use subnet_rules::package::{BESIDE, MANIFEST, Package, PackageError, SIGNATURE};
 use subnet_rules::publication::{LocationError, Publication, Signature};
 use subnet_rules::star::Program;
-use neuron::library::{FetchError, Published, fetch, published};
 use validator::HOST;
 use wire::Network;
 

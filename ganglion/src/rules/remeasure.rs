@@ -101,9 +101,15 @@ async fn run(args: Args) -> Result<(), Failed> {
         }
     };
     let log = args.log.clone();
-    let sum = remeasure(&EngineReference(std::sync::Arc::clone(&engine)), open, tolerance, args.most, progress)
-        .await
-        .map_err(|source| Failed::Remeasure { log: log.clone(), source })?;
+    let sum = remeasure(
+        &EngineReference(std::sync::Arc::clone(&engine)),
+        open,
+        tolerance,
+        args.most,
+        progress,
+    )
+    .await
+    .map_err(|source| Failed::Remeasure { log: log.clone(), source })?;
     let agrees = sum.agrees(tolerance);
     if args.json {
         say(json!({ "model": engine.model_id().to_string(), "agrees": agrees, "measured": sum }));

@@ -12,8 +12,8 @@ use subnet_rules::native;
 use subnet_rules::package::{Package, Trials};
 use subnet_rules::star::Program;
 use subnet_rules::tools::Need;
-use validator::EngineReference;
 use tokio::{sync::watch, task::JoinSet};
+use validator::EngineReference;
 
 use super::{
     args::UpArgs,
@@ -161,13 +161,7 @@ impl Cast {
         });
     }
 
-    fn start_validator(
-        &mut self,
-        args: &UpArgs,
-        stage: &Stage,
-        player: &Player,
-        play: &Play,
-    ) {
+    fn start_validator(&mut self, args: &UpArgs, stage: &Stage, player: &Player, play: &Play) {
         let config = validator::Config {
             chain: chain_settings(stage),
             wallet: wallet_settings(stage, player),

@@ -248,12 +248,7 @@ async fn tune(
             calls.push(Call::sudo(Call::admin(call, arguments)));
         }
         let call = "sudo_set_mechanism_count";
-        settings.push(Setting {
-            name: "mechanisms",
-            value: count.to_string(),
-            call,
-            by: "root",
-        });
+        settings.push(Setting { name: "mechanisms", value: count.to_string(), call, by: "root" });
         let count = ("mechanism_count", count);
         calls.push(Call::sudo(Call::admin(call, [subnet(), count])));
         let call = "sudo_set_mechanism_emission_split";

@@ -42,8 +42,10 @@ pub(super) fn all(
 
 impl Reading {
     fn of(inner: &tokenizers::Tokenizer) -> Result<Self, TokenizerError> {
-        let malformed = |source| TokenizerError::Settings { file: "the tokenizer's decoder", source };
-        let decoder = inner.get_decoder().map(serde_json::to_value).transpose().map_err(malformed)?;
+        let malformed =
+            |source| TokenizerError::Settings { file: "the tokenizer's decoder", source };
+        let decoder =
+            inner.get_decoder().map(serde_json::to_value).transpose().map_err(malformed)?;
         let decoder = decoder.unwrap_or(Value::Null);
         let steps = match decoder["decoders"].as_array() {
             Some(steps) => steps.clone(),

@@ -88,7 +88,10 @@ impl Worker for Command {
         self.waiting.lock().insert(number, sender);
         let asking = async {
             let gone = |_| WorkError::Failed("it is not running".into());
-            self.lines.send(line).await.map_err(|_| WorkError::Failed("it is not running".into()))?;
+            self.lines
+                .send(line)
+                .await
+                .map_err(|_| WorkError::Failed("it is not running".into()))?;
             receiver.await.map_err(gone)?
         };
         let answered = tokio::time::timeout(job.deadline(), asking).await;
@@ -161,7 +164,10 @@ async fn end(mut child: Child) {
     }
 }
 
-async fn write(mut stdin: tokio::process::ChildStdin, queue: &mut mpsc::Receiver<String>) -> String {
+async fn write(
+    mut stdin: tokio::process::ChildStdin,
+    queue: &mut mpsc::Receiver<String>,
+) -> String {
     while let Some(mut line) = queue.recv().await {
         line.push('\n');
         if let Err(error) = stdin.write_all(line.as_bytes()).await {
@@ -268,7 +274,10 @@ mod tests {
     async fn who_never_answers_costs_its_deadline_and_nothing_else() {
         let worker = echoing(r#"[ $n = 1 ] || echo "{\"job\":$n,\"answer\":$n}""#);
         let late = worker.answer(job(300)).await;
-        assert!(matches!(&late, Err(WorkError::Failed(why)) if why.contains("in time")), "{late:?}");
+        assert!(
+            matches!(&late, Err(WorkError::Failed(why)) if why.contains("in time")),
+            "{late:?}"
+        );
         assert!(worker.waiting.lock().is_empty(), "nothing is kept of it");
         assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!(2)));
     }
@@ -276,7 +285,9 @@ mod tests {
     #[tokio::test]
     async fn garbage_not_a_number_and_death_end_the_process_and_it_comes_back() {
         for bad in ["echo garbage", r#"echo "{\"job\":$n,\"answer\":NaN}""#, "exit 3"] {
-            let worker = echoing(&format!(r#"if [ $n = 1 ]; then {bad}; else echo "{{\"job\":$n,\"answer\":7}}"; fi"#));
+            let worker = echoing(&format!(
+                r#"if [ $n = 1 ]; then {bad}; else echo "{{\"job\":$n,\"answer\":7}}"; fi"#
+            ));
             let failed = worker.answer(job(PATIENT)).await;
             assert!(matches!(failed, Err(WorkError::Failed(_))), "{bad}: {failed:?}");
             assert_eq!(worker.answer(job(PATIENT)).await, Ok(serde_json::json!(7)), "{bad}");
@@ -287,6 +298,9 @@ mod tests {
     async fn an_endless_line_is_cut_off() {
         let worker = Command::start("read -r line; yes | tr -d '\\n'", Health::default());
         let failed = worker.answer(job(PATIENT)).await;
-        assert!(matches!(&failed, Err(WorkError::Failed(why)) if why.contains("bytes")), "{failed:?}");
+        assert!(
+            matches!(&failed, Err(WorkError::Failed(why)) if why.contains("bytes")),
+            "{failed:?}"
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chain::Keypair;
 use inference::evidence::{Answer, Sampler, Scheme, Side};
-use inference::{Completion, Engine, EngineError, Finish, Job as Writing, ModelId, Prompt, Sampling};
+use inference::{
+    Completion, Engine, EngineError, Finish, Job as Writing, ModelId, Prompt, Sampling,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use subnet_rules::serve::{self, Reply};

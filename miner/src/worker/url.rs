@@ -34,7 +34,9 @@ impl Worker for Url {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > ANSWER_MAX {
-                return Err(WorkError::Failed(format!("its answer has more than {ANSWER_MAX} bytes")));
+                return Err(WorkError::Failed(format!(
+                    "its answer has more than {ANSWER_MAX} bytes"
+                )));
             }
             body.extend_from_slice(&chunk);
         }

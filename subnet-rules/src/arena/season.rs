@@ -465,7 +465,9 @@ impl<'s, R: Rule, L: Write> Stage<'s, R, L> {
         for (counter, subject) in (0..).zip(subjects) {
             round.draw(subject, counter).map_err(|why| ArenaError::Draw { epoch, why })?;
         }
-        (0..tasks).filter_map(|place| round.drawn(place)).for_each(|draw| world.drawn(moment, draw));
+        (0..tasks)
+            .filter_map(|place| round.drawn(place))
+            .for_each(|draw| world.drawn(moment, draw));
         let measured = self.measured(world, moment, &round, tasks)?;
         for ((subject, counter, draw), measured) in round.into_tasks().into_iter().zip(measured) {
             let ticket = Box::new(ticket.clone());
@@ -519,8 +521,7 @@ impl<'s, R: Rule, L: Write> Stage<'s, R, L> {
     /// Judges the round again from its serialised form alone.
     fn shadow_round(&mut self, epoch: u64, body: &BodyOf<R>) -> Result<(), ArenaError> {
         let text = serde_json::to_string(body).map_err(io::Error::from)?;
-        let again: BodyOf<R> =
-            serde_json::from_str(&text).map_err(io::Error::from)?;
+        let again: BodyOf<R> = serde_json::from_str(&text).map_err(io::Error::from)?;
         if let Body::Round { draw, measured, .. } = again {
             self.shadow
                 .take(epoch, &draw, &measured)

@@ -7,9 +7,9 @@ use comfy_table::{Table, presets};
 use scoring::book::Worth;
 
 use crate::arena::{Report, Sweep};
-use crate::session::Settlement;
 use crate::manifest::Code;
 use crate::package::Package;
+use crate::session::Settlement;
 
 /// Digits of an address that a table shows: enough to find it.
 const ADDRESS_SHOWN: usize = 8;

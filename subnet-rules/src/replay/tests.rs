@@ -60,7 +60,9 @@ fn a_truncated_log_is_named_so() {
     let mut text = lines.join("\n");
     text.truncate(text.len() - 5);
     let refused = replay(&rule(), text.as_bytes());
-    assert!(matches!(refused, Err(ReplayError::Log(LogError::Truncated { line })) if line == lines.len() as u64));
+    assert!(
+        matches!(refused, Err(ReplayError::Log(LogError::Truncated { line })) if line == lines.len() as u64)
+    );
 }
 
 #[test]

@@ -25,8 +25,8 @@ use crate::digest::Digest;
 use crate::exchange::{Exchange, Fault, Message, Phase, Sending};
 use crate::prf::Prf;
 use crate::rule::Draw;
-use crate::work::{Job, Work, WorkError};
 use crate::star::{Draws, Host, HostError, Limits, Program, Star};
+use crate::work::{Job, Work, WorkError};
 
 /// Time an engine takes for a task that allows none, ms.
 const ENGINE_MS: u64 = 1000;
@@ -129,7 +129,12 @@ impl Texts {
         })
     }
 
-    fn answer(&mut self, who: &Identity, validator: u16, task: &Value) -> Result<(Value, u64), Fault> {
+    fn answer(
+        &mut self,
+        who: &Identity,
+        validator: u16,
+        task: &Value,
+    ) -> Result<(Value, u64), Fault> {
         let sent = self.sent(who, validator, task)?;
         let (answer, total_us) = match Idle::deserialize(&sent) {
             _ if sent.is_null() => return Err(Fault::Timeout),
@@ -209,10 +214,12 @@ impl Player {
         cast: Option<&str>,
         kind: Kind,
     ) -> Result<Option<Self>, HostError> {
-        let sources = cast.map(|cast| ("cast.star", cast)).into_iter().chain([("common.star", COMMON)]);
+        let sources =
+            cast.map(|cast| ("cast.star", cast)).into_iter().chain([("common.star", COMMON)]);
         for (file, source) in sources {
             let host = Host::start(program, file, source, json!({}), Limits::default())?;
-            for function in [kind.name(), if kind == Kind::Sybil { "honest" } else { kind.name() }] {
+            for function in [kind.name(), if kind == Kind::Sybil { "honest" } else { kind.name() }]
+            {
                 if host.defines(function) {
                     return Ok(Some(Self { host: Mutex::new(host), function }));
                 }

@@ -177,8 +177,8 @@ pub(super) fn payees<'v>(
     view: &'v View,
     session: &'v dyn Session,
 ) -> impl Iterator<Item = (Hotkey, Option<Uid>)> + 'v {
-    let known = miners(view, session)
-        .filter(|neuron| session.book().standing(&neuron.hotkey).is_some());
+    let known =
+        miners(view, session).filter(|neuron| session.book().standing(&neuron.hotkey).is_some());
     known.map(|neuron| (neuron.hotkey, Some(neuron.uid)))
 }
 

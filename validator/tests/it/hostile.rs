@@ -10,11 +10,11 @@ use axum::{Router, routing::post};
 use chain::{Call, Chain};
 use chain_metadata::{AxonInfo, Hotkey};
 use neuron::{ChainSettings, HealthSettings, ModelSettings, Shutdown, WalletSettings};
+use subnet_rules::exchange;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use subnet_rules::exchange;
 use validator::{Config, Parts, RuleSettings, Status, WeightSettings};
 use wire::{Counters, Denial, Freshness, Gate, ReplayStore};
 

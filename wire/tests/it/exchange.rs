@@ -5,8 +5,7 @@ use http::StatusCode;
 use sp_core::{Pair as _, ed25519};
 use wire::{
     AnswerError, Caller, Code, Question, Refusal, ReplayStore, Roster, Signer,
-    client::AddressError,
-    server,
+    client::AddressError, server,
 };
 
 use crate::support::{ECHO, Miner, anyone, client_with, key, local, patient};
@@ -38,7 +37,7 @@ async fn a_message_that_does_not_read_is_refused_and_one_that_does_is_answered()
     async fn twice(caller: Caller) -> Result<Json<u64>, Refusal> {
         Ok(Json(2 * caller.message::<u64>()?))
     }
-    let router = Router::new().route(ECHO, post(twice));
+    let router = Router::new().route("/v1/echo", post(twice));
     let replay = ReplayStore::for_new_key(patient());
     let miner =
         Miner::serving(key("//Bob"), router, anyone, replay, server::Limits::default()).await;

@@ -3,8 +3,8 @@
 use scoring::book::Range;
 
 use super::Report;
-use crate::arena::laws::Outcome;
 use crate::arena::cast::Kind;
+use crate::arena::laws::Outcome;
 use crate::arena::season::Season;
 
 /// Width and height of a plot, pixels.

@@ -37,8 +37,7 @@ pub(super) fn roots(products: &[Vec<i32>]) -> Roots {
 
 /// Opens steps of a chain; one that is not there is opened as nothing.
 pub(super) fn open(products: &[Vec<i32>], steps: &[usize]) -> Openings {
-    let product =
-        |step: usize| products.get(step.wrapping_sub(1)).cloned().unwrap_or_default();
+    let product = |step: usize| products.get(step.wrapping_sub(1)).cloned().unwrap_or_default();
     let open = |step: &usize| {
         Opening::of(&Products { before: product(step.wrapping_sub(1)), product: product(*step) })
     };
@@ -52,7 +51,10 @@ impl Work for Smith {
             Phase::Commit => {
                 let task: Task = asked(job.body)?;
                 if !task.is_sound() {
-                    return Err(WorkError::Task(format!("a chain of {} × {}", task.depth, task.size)));
+                    return Err(WorkError::Task(format!(
+                        "a chain of {} × {}",
+                        task.depth, task.size
+                    )));
                 }
                 let products = chain(&task.key, task.size, task.depth);
                 let roots = roots(&products);

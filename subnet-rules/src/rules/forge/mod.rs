@@ -153,8 +153,7 @@ impl Forge {
         opening: &Message,
     ) -> Vec<bool> {
         let openings = opening.read::<Openings>().map_or_else(|_| Vec::new(), |all| all.steps);
-        let mut prf =
-            asked.key.check(&asked.miner, &asked.task, &commit.body, &opening.body);
+        let mut prf = asked.key.check(&asked.miner, &asked.task, &commit.body, &opening.body);
         let steps = self.to_open(asked, &commit.body);
         let right = steps.iter().enumerate().map(|(place, step)| {
             let opened = openings.get(place).and_then(Opening::products);
@@ -180,10 +179,7 @@ impl Forge {
         Grade::new(ratio).unwrap_or(Grade::ZERO)
     }
 
-    fn findings(
-        &self,
-        one: &Measured<Measurement>,
-    ) -> Result<Vec<Finding>, JudgeError> {
+    fn findings(&self, one: &Measured<Measurement>) -> Result<Vec<Finding>, JudgeError> {
         let finding = |track: &str, evidence| Finding {
             hotkey: one.hotkey,
             track: track.to_owned(),

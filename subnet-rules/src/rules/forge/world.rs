@@ -77,7 +77,12 @@ impl Forging {
         }
     }
 
-    fn opened(&mut self, who: &Identity, sending: &Sending, depth: usize) -> Result<Message, Fault> {
+    fn opened(
+        &mut self,
+        who: &Identity,
+        sending: &Sending,
+        depth: usize,
+    ) -> Result<Message, Fault> {
         let products = self.held.remove(&who.hotkey).ok_or(Fault::Malformed)?;
         let asked = serde_json::from_value((*sending.body).clone());
         let Steps { steps } = asked.map_err(|_| Fault::Malformed)?;

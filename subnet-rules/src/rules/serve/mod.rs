@@ -29,8 +29,8 @@ use chain_metadata::Hotkey;
 use scoring::evidence::{Evidence, Grade};
 use serde::{Deserialize, Serialize};
 
-pub use calibration::{Calibration, CalibrationError, Cell, LEVELS};
 pub use ask::{Finish, Reply, Task};
+pub use calibration::{Calibration, CalibrationError, Cell, LEVELS};
 pub use measurement::{Answer, Measurement};
 pub use params::{AccountLimits, Params, ParamsError};
 pub use wording::Wording;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
 use super::measurement::Answer;
-use crate::tools::GroupMeasure;
 use crate::manifest::ManifestError;
+use crate::tools::GroupMeasure;
 use crate::world::grammar::ANSWER_MAX;
 
 const _: () = assert!(ANSWER_MAX + 1 == 25, "the least `max_tokens`");

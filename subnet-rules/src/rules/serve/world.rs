@@ -170,13 +170,7 @@ impl Serving {
             read: Mutex::default(),
         };
         let prf = Prf::from_seed(seed).child("serving");
-        Self {
-            engine: Arc::new(engine),
-            prf,
-            latest: BTreeMap::new(),
-            moment: None,
-            answered: 0,
-        }
+        Self { engine: Arc::new(engine), prf, latest: BTreeMap::new(), moment: None, answered: 0 }
     }
 
     /// The tokens an identity sends, and whether it worked for them.
@@ -187,9 +181,7 @@ impl Serving {
         match who.kind {
             Kind::Honest | Kind::Sybil => written(Variant::Exact, 1.0),
             Kind::Lazy | Kind::Colluder => (canned(), false),
-            Kind::Copier => {
-                (self.latest.get(&validator).cloned().unwrap_or_else(canned), false)
-            }
+            Kind::Copier => (self.latest.get(&validator).cloned().unwrap_or_else(canned), false),
             // It writes with another model and has the real one read it: the proof of a prefill is
             // genuine, the draws are not.
             Kind::Forger => written(Variant::Other, 0.5),

@@ -32,7 +32,12 @@ pub struct Forecasting {
 impl Forecasting {
     /// The world of a seed.
     pub fn new(seed: u64) -> Self {
-        Self { prf: Prf::from_seed(seed).child("forecasting"), seals: Seals::default(), leaked: None, work: (0, 0) }
+        Self {
+            prf: Prf::from_seed(seed).child("forecasting"),
+            seals: Seals::default(),
+            leaked: None,
+            work: (0, 0),
+        }
     }
 
     /// An operator's forecasts with noise of this size.
@@ -89,7 +94,8 @@ impl World<Topic> for Forecasting {
             return self.opened(who, sending);
         }
         self.work.0 += draw.public.series.len() as u64;
-        let answer = self.answer(who, draw, self.leaked.clone().as_deref()).ok_or(Fault::Timeout)?;
+        let answer =
+            self.answer(who, draw, self.leaked.clone().as_deref()).ok_or(Fault::Timeout)?;
         Ok(self.sealed(who, sending, answer))
     }
 

@@ -8,8 +8,8 @@
 //! The crown belongs to a commitment, not to a hotkey and not to a slot: whoever changes its model
 //! begins as a challenger. It falls to evidence alone ([`scoring::crown`]).
 
-pub mod model;
 mod answer;
+pub mod model;
 mod throne;
 pub mod world;
 
@@ -24,8 +24,8 @@ use scoring::estimators::ParameterError;
 use scoring::evidence::{Evidence, Grade};
 use serde::{Deserialize, Serialize};
 
-use crate::artefact::commitment;
 use crate::arena::Kind;
+use crate::artefact::commitment;
 use crate::digest::Digest;
 use crate::exchange::{Artefact, Exchange, Exchanged, Whom};
 use crate::manifest::{Manifest, ManifestError};

@@ -69,8 +69,9 @@ impl Shelf {
         if let Some((_, model)) = models.iter().find(|(known, _)| Arc::ptr_eq(known, bytes)) {
             return model.clone();
         }
-        let model = read(bytes)
-            .map(|logits| Arc::new(Model { digest: Digest::plain(bytes), losses: normalised(&logits) }));
+        let model = read(bytes).map(|logits| {
+            Arc::new(Model { digest: Digest::plain(bytes), losses: normalised(&logits) })
+        });
         if models.len() == KEPT {
             models.pop_front();
         }
@@ -87,11 +88,14 @@ impl Shelf {
     fn documents(&self, exam: &Exam) -> Documents {
         let mut latest = self.exam.lock().unwrap_or_else(PoisonError::into_inner);
         match &*latest {
-            Some((known, documents)) if known.seed == exam.seed && known.batches == exam.batches => {
+            Some((known, documents))
+                if known.seed == exam.seed && known.batches == exam.batches =>
+            {
                 Arc::clone(documents)
             }
             _ => {
-                let batch = |texts: &Vec<String>| texts.iter().flat_map(|text| cells(text)).collect();
+                let batch =
+                    |texts: &Vec<String>| texts.iter().flat_map(|text| cells(text)).collect();
                 let documents = Arc::new(exam.batches().iter().map(batch).collect());
                 *latest = Some((exam.clone(), Arc::clone(&documents)));
                 documents

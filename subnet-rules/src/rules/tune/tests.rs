@@ -114,8 +114,14 @@ fn refusing_to_be_examined_does_not_keep_the_crown() {
 
 #[test]
 fn a_copied_commitment_is_nobody_elses() {
-    assert_ne!(commitment(&Digest::plain(b"model"), &hotkey(1)), commitment(&Digest::plain(b"model"), &hotkey(2)));
-    assert_ne!(commitment(&Digest::plain(b"model"), &hotkey(1)), commitment(&Digest::plain(b"other"), &hotkey(1)));
+    assert_ne!(
+        commitment(&Digest::plain(b"model"), &hotkey(1)),
+        commitment(&Digest::plain(b"model"), &hotkey(2))
+    );
+    assert_ne!(
+        commitment(&Digest::plain(b"model"), &hotkey(1)),
+        commitment(&Digest::plain(b"other"), &hotkey(1))
+    );
 }
 
 #[test]

@@ -54,13 +54,7 @@ impl Tuning {
     /// The world of a seed.
     pub fn new(seed: u64) -> Self {
         let prf = Prf::from_seed(seed).child("tuning");
-        Self {
-            prf,
-            trainers: BTreeMap::new(),
-            committed: Vec::new(),
-            epoch: 0,
-            work: (0, 0),
-        }
+        Self { prf, trainers: BTreeMap::new(), committed: Vec::new(), epoch: 0, work: (0, 0) }
     }
 
     /// What everybody does before the block from which this epoch's documents are drawn.
