@@ -1,11 +1,13 @@
 //! A 32-byte `BLAKE2b` digest that reads and prints as hexadecimal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// `BLAKE2b`-256 of some bytes under a domain label; printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +38,26 @@ impl Digest {
     /// The first six bytes in hexadecimal: enough for people to tell two apart.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])
+    }
+}
+
+/// JSON without spaces, the keys of each object ascending, however the value was put together: what digests
+/// are taken of.
+pub fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let field = |(key, value): (&String, &Value)| {
+                format!("{}:{}", Value::from(key.as_str()), canonical(value))
+            };
+            let fields: Vec<String> = sorted.into_iter().map(field).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        plain => plain.to_string(),
     }
 }
 
@@ -88,6 +110,14 @@ mod tests {
     #[test]
     fn moving_a_byte_between_parts_changes_the_digest() {
         assert_ne!(Digest::of("test", &[b"a", b"bc"]), Digest::of("test", &[b"ab", b"c"]));
+    }
+
+    #[test]
+    fn keys_are_in_one_order_whatever_order_they_came_in() {
+        let read = |text: &str| canonical(&serde_json::from_str(text).unwrap());
+        let one = read(r#"{"b":[{"d":1,"c":"ü\""}],"a":null}"#);
+        assert_eq!(one, r#"{"a":null,"b":[{"c":"ü\"","d":1}]}"#);
+        assert_eq!(read(r#"{"a":null,"b":[{"c":"ü\"","d":1}]}"#), one);
     }
 
     #[test]

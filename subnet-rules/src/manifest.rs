@@ -28,7 +28,7 @@ use scoring::weigh::Burn;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, canonical};
 use crate::exchange::{Exchange, Whom};
 use crate::tools::Need;
 
@@ -353,7 +353,7 @@ impl Manifest {
     pub fn canonical(&self) -> String {
         // Every part is made of strings, numbers, lists and tables with string keys, and `check`
         // refuses the numbers JSON cannot write, so neither step can fail.
-        serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default()
+        serde_json::to_value(self).map(|value| canonical(&value)).unwrap_or_default()
     }
 
     /// The digest of a native rule; a rule with code of its own adds that

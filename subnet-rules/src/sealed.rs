@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, canonical};
 use crate::exchange::{Fault, Message};
 
 /// The first message.
@@ -34,7 +34,7 @@ pub struct Opening {
 impl Opening {
     /// The seal of this opening by `miner` for a task: over the answer's JSON with ascending keys.
     pub fn seal(&self, task: &Digest, miner: &Hotkey) -> Seal {
-        let answer = self.answer.to_string();
+        let answer = canonical(&self.answer);
         let parts: [&[u8]; 4] = [&task.0, answer.as_bytes(), &self.salt.0, miner.as_bytes()];
         Seal { seal: Digest::of("ganglion/seal/2", &parts) }
     }

@@ -18,7 +18,7 @@ use scoring::book::{Assessment, Book, BookError};
 use scoring::weigh::{Payee, Shares, WeighError, shares, weigh};
 use serde_json::Value;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, canonical};
 use crate::exchange::{Exchange, Exchanged, Fault, Message, Phase, Sending, Whom};
 use crate::log::{Body, BodyOf};
 use crate::manifest::Manifest;
@@ -448,7 +448,7 @@ impl<R: Rule> Round for RoundOf<R> {
         let key = self.ticket.key(&subject, counter);
         let draw = self.rule.draw(&mut key.draw(), &subject, &self.state);
         let public = self.rule.ask(&draw)?;
-        let bytes = public.to_string();
+        let bytes = canonical(&public);
         let id = |miner: &Hotkey| self.ticket.task(miner, counter, bytes.as_bytes());
         let ids = subject.miners().iter().map(id).collect();
         self.tasks.push(Task { subject, counter, key, draw, public: Arc::new(public), ids });

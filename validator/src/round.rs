@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chain_metadata::{AxonInfo, Hotkey};
 use futures::{StreamExt as _, stream};
 use sp_crypto_hashing::blake2_256;
+use subnet_rules::digest::canonical;
 use subnet_rules::exchange::{Exchanged, Fault, Phase, Sending, Whom, execute};
 use subnet_rules::rule::{Finding, Subject};
 use subnet_rules::session::{Judged, Round, Taken};
@@ -193,7 +194,7 @@ fn endpoints(panel: &[(Hotkey, Option<AxonInfo>)]) -> BTreeMap<Hotkey, Endpoint>
 /// Digests of what each is asked, in hex: prompts are kept as digests only.
 fn asked(round: &dyn Round) -> BTreeMap<(usize, Hotkey), String> {
     let digest = |ask: Sending| {
-        let digest = hex::encode(blake2_256(ask.body.to_string().as_bytes()));
+        let digest = hex::encode(blake2_256(canonical(&ask.body).as_bytes()));
         ((ask.place, ask.miner), digest)
     };
     round.asks(Phase::Once).into_iter().map(digest).collect()

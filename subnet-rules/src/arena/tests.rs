@@ -122,8 +122,6 @@ enum Bug {
     TokensUnread,
     /// Measured: the time to the first byte is taken for the whole.
     NoTime,
-    /// Measured: a reply that does not read is taken for an answer given before.
-    FaultForgiven,
     /// Measured: tokens that do not match are left out.
     MissesDropped,
     /// Measured: tokens are compared with each other's neighbours.
@@ -132,7 +130,7 @@ enum Bug {
     CutShort,
 }
 
-const BUGS: [Bug; 14] = [
+const BUGS: [Bug; 13] = [
     Bug::InvertedGuard,
     Bug::NoGuard,
     Bug::NoClock,
@@ -143,7 +141,6 @@ const BUGS: [Bug; 14] = [
     Bug::EvidenceOfAnother,
     Bug::TokensUnread,
     Bug::NoTime,
-    Bug::FaultForgiven,
     Bug::MissesDropped,
     Bug::ShiftedByOne,
     Bug::CutShort,
@@ -163,13 +160,11 @@ struct Bugged {
     bug: Bug,
     judged: Mutex<usize>,
     before: Mutex<Option<Hotkey>>,
-    answered: Mutex<Option<Measurement>>,
 }
 
 impl Bugged {
     fn new(bug: Bug) -> Arc<Self> {
-        let (judged, before, answered) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { rule: rule(), bug, judged, before, answered })
+        Arc::new(Self { rule: rule(), bug, judged: Mutex::default(), before: Mutex::default() })
     }
 
     fn spoil(&self, evidence: Evidence) -> Evidence {
@@ -200,10 +195,7 @@ impl Bugged {
     fn misread(&self, measurement: Measurement) -> Measurement {
         let mut answer = match measurement {
             Measurement::Answered(answer) => answer,
-            fault @ Measurement::Unanswered(_) => {
-                let before = self.answered.lock().unwrap().clone();
-                return before.filter(|_| self.bug == Bug::FaultForgiven).unwrap_or(fault);
-            }
+            fault @ Measurement::Unanswered(_) => return fault,
         };
         match self.bug {
             Bug::TokensUnread => {
@@ -229,9 +221,7 @@ impl Bugged {
             }
             _ => {}
         }
-        let measured = Measurement::Answered(answer);
-        *self.answered.lock().unwrap() = Some(measured.clone());
-        measured
+        Measurement::Answered(answer)
     }
 }
 

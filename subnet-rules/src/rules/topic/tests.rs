@@ -55,7 +55,7 @@ fn three_identities_on_the_data_of_one_earn_no_more_than_one() {
 fn the_whole_cast_breaks_no_bound() {
     let cast = "honest:8,lazy:2,copier:2,sybil:2x3,forger:1,substitute:1,poison:1,colluder:1";
     let settings = Settings {
-        epochs: 40,
+        epochs: 120,
         cast: cast.parse().unwrap(),
         validators: 3,
         seed: 5,
