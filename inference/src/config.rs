@@ -10,7 +10,7 @@ mod metadata;
 mod rope;
 
 pub use family::{Activation, Family, HeadNorm, Norms};
-pub(crate) use metadata::{Metadata, Number, Read, read as read_metadata};
+pub(crate) use metadata::{Metadata, Read, Scalar, read as read_metadata};
 pub use rope::RopeScaling;
 
 /// Dimensions of a decoder, and what its layers compute. Built by [`Config::new`], so every field is
@@ -263,7 +263,7 @@ impl Config {
         if heads % kv_heads != 0 || head_dim % 2 != 0 {
             return Err(ConfigError::Heads { heads, kv_heads, head_dim });
         }
-        if rotated == 0 || rotated % 2 != 0 || rotated > head_dim {
+        if rotated == 0 || !rotated.is_multiple_of(2) || rotated > head_dim {
             return Err(ConfigError::Dimension { field: "rotated head width", value: rotated });
         }
         let parts = &config.parts;
@@ -329,7 +329,7 @@ impl Config {
     }
 
     /// The first thing that a decoder with norms before its branches, biases on its queries, keys and
-    /// values, norms of heads and SiLU gates does not compute; `None` where such a one does.
+    /// values, norms of heads and `SiLU` gates does not compute; `None` where such a one does.
     pub fn beyond_plain(&self) -> Option<&'static str> {
         let parts = &self.parts;
         let far = |scale: f32| (scale - 1.0).abs() > 0.0;

@@ -80,6 +80,7 @@ struct Inspection<'a> {
     device: &'a str,
     kernels: &'static str,
     threads: usize,
+    notes: &'a [String],
 }
 
 pub(super) fn inspection(model: &Model, json: bool, out: &mut impl Write) -> Result<()> {
@@ -105,6 +106,7 @@ pub(super) fn inspection(model: &Model, json: bool, out: &mut impl Write) -> Res
         device: model.device(),
         kernels: model.kernels(),
         threads: model.threads(),
+        notes: model.notes(),
     };
     if json {
         return print_json(&said, out);
@@ -127,6 +129,9 @@ pub(super) fn inspection(model: &Model, json: bool, out: &mut impl Write) -> Res
         megabytes(said.kv_bytes_per_token as u64) * 1e3,
         said.context
     )?;
+    for note in said.notes {
+        writeln!(out, "  note: {note}")?;
+    }
     let chat = if said.chat_template { "takes chats" } else { "takes plain text only" };
     let Inspection { device, kernels, threads, .. } = said;
     Ok(writeln!(out, "  {chat}; on {device}: {kernels} kernels, {threads} threads")?)

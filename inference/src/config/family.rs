@@ -24,7 +24,7 @@ pub enum Family {
     Phi3,
     /// `SmolLM3`: every fourth layer does not rotate.
     SmolLm3,
-    /// OLMo 2 and 3: norms behind the branches.
+    /// `OLMo` 2 and 3: norms behind the branches.
     Olmo2,
     /// Granite 3: scales where others have none.
     Granite,
@@ -79,6 +79,7 @@ impl Activation {
 }
 
 /// A family's row.
+#[expect(clippy::struct_excessive_bools, reason = "columns of a table")]
 struct Row {
     family: Family,
     /// Its name in GGUF files.

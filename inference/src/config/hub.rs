@@ -438,9 +438,9 @@ impl<'a> Reading<'a> {
                 Family::Qwen2 | Family::Qwen3 | Family::Qwen3Moe => {
                     index >= full_below.unwrap_or(28)
                 }
-                Family::Gemma2 => index % 2 == 0,
-                Family::Gemma3 => (index + 1) % pattern.unwrap_or(6).max(1) != 0,
-                Family::Olmo2 => model_type == "olmo3" && (index + 1) % 4 != 0,
+                Family::Gemma2 => index.is_multiple_of(2),
+                Family::Gemma3 => !(index + 1).is_multiple_of(pattern.unwrap_or(6).max(1)),
+                Family::Olmo2 => model_type == "olmo3" && !(index + 1).is_multiple_of(4),
                 _ => true,
             }
         };
@@ -500,7 +500,7 @@ impl<'a> Reading<'a> {
         }
         let interval = self.fields.size("no_rope_layer_interval")?.unwrap_or(4).max(1);
         let Some(listed) = self.fields.list("no_rope_layers")? else {
-            return Ok((0..layers).map(|index| (index + 1) % interval == 0).collect());
+            return Ok((0..layers).map(|index| (index + 1).is_multiple_of(interval)).collect());
         };
         // 1 where a layer rotates.
         let rotates: Vec<bool> = listed.iter().map(|value| value.as_u64() == Some(0)).collect();
@@ -521,8 +521,9 @@ impl<'a> Reading<'a> {
                     .flatten()
                     .filter_map(|layer| usize::try_from(layer.as_u64()?).ok())
                     .collect();
-                let is_dense =
-                    |index: &usize| listed.contains(index) || step == 0 || (index + 1) % step != 0;
+                let is_dense = |index: &usize| {
+                    listed.contains(index) || step == 0 || !(index + 1).is_multiple_of(step)
+                };
                 Ok(Some(Experts {
                     // transformers 5 calls it by Mixtral's name.
                     count: match fields.size("num_experts")? {

@@ -9,7 +9,7 @@ use super::{
 
 /// A value of a key of the architecture's own.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Number {
+pub(crate) enum Scalar {
     Number(f64),
     Bool(bool),
     Text(String),
@@ -23,7 +23,7 @@ pub(crate) struct Metadata {
     /// `general.architecture`.
     pub(crate) architecture: String,
     /// Keys that begin with the architecture's name, without it.
-    pub(crate) entries: BTreeMap<String, Number>,
+    pub(crate) entries: BTreeMap<String, Scalar>,
     /// Divisors of rotary frequencies, by the tensor's name.
     pub(crate) divisors: BTreeMap<String, Vec<f64>>,
     /// Names of the tensors of the first layer, and of those outside layers.
@@ -76,12 +76,12 @@ impl Reading<'_> {
         format!("{}.{name}", self.metadata.architecture)
     }
 
-    fn get(&self, name: &str) -> Option<&Number> {
+    fn get(&self, name: &str) -> Option<&Scalar> {
         self.asked.borrow_mut().insert(name.to_owned());
         self.metadata.entries.get(name)
     }
 
-    fn wrong(&self, name: &str, value: &Number, want: &'static str) -> ConfigError {
+    fn wrong(&self, name: &str, value: &Scalar, want: &'static str) -> ConfigError {
         ConfigError::Wrong { field: self.key(name), value: shown(value), want }
     }
 
@@ -93,9 +93,9 @@ impl Reading<'_> {
     fn number(&self, name: &str) -> Result<Option<f64>, ConfigError> {
         match self.get(name) {
             None => Ok(None),
-            Some(Number::Number(number)) => Ok(Some(*number)),
+            Some(Scalar::Number(number)) => Ok(Some(*number)),
             // One for each layer, all the same.
-            Some(Number::List(Some(list))) if !list.is_empty() => {
+            Some(Scalar::List(Some(list))) if !list.is_empty() => {
                 let same = list.iter().all(|value| value.to_bits() == list[0].to_bits());
                 let supported = "supported: the same for all layers";
                 if same { Ok(Some(list[0])) } else { Err(self.unsupported(name, supported)) }
@@ -118,7 +118,7 @@ impl Reading<'_> {
         )]
         let size = (number.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&number))
             .then_some(number as usize);
-        size.map(Some).ok_or_else(|| self.wrong(name, &Number::Number(number), "a whole number"))
+        size.map(Some).ok_or_else(|| self.wrong(name, &Scalar::Number(number), "a whole number"))
     }
 
     fn needs(&self, name: &str) -> Result<usize, ConfigError> {
@@ -128,7 +128,7 @@ impl Reading<'_> {
     fn text(&self, name: &str) -> Result<Option<&str>, ConfigError> {
         match self.get(name) {
             None => Ok(None),
-            Some(Number::Text(text)) => Ok(Some(text)),
+            Some(Scalar::Text(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong(name, other, "a text")),
         }
     }
@@ -136,7 +136,7 @@ impl Reading<'_> {
     fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
         match self.get(name) {
             None => Ok(None),
-            Some(Number::Bool(flag)) => Ok(Some(*flag)),
+            Some(Scalar::Bool(flag)) => Ok(Some(*flag)),
             Some(other) => Err(self.wrong(name, other, "true or false")),
         }
     }
@@ -257,14 +257,18 @@ impl Reading<'_> {
     }
 
     fn kinds(&self, family: Family, layers: usize) -> Result<Vec<LayerKind>, ConfigError> {
-        let (period, local) = match family {
+        let (period, local): (u32, _) = match family {
             Family::Gemma2 => (2, LayerRope::Global),
             Family::Gemma3 => (6, LayerRope::Local),
             Family::Olmo2 => (4, LayerRope::Plain),
             Family::SmolLm3 => {
                 let kind = |index: usize| LayerKind {
                     window: None,
-                    rope: if (index + 1) % 4 == 0 { LayerRope::None } else { LayerRope::Global },
+                    rope: if (index + 1).is_multiple_of(4) {
+                        LayerRope::None
+                    } else {
+                        LayerRope::Global
+                    },
                 };
                 return Ok((0..layers).map(kind).collect());
             }
@@ -277,8 +281,8 @@ impl Reading<'_> {
         let Some(window) = window else { return Ok(Vec::new()) };
         let listed = match self.get("attention.sliding_window_pattern") {
             None => None,
-            Some(Number::List(Some(list))) if list.len() == layers => Some(list),
-            Some(Number::Number(number)) if (number - f64::from(period)).abs() < 0.5 => None,
+            Some(Scalar::List(Some(list))) if list.len() == layers => Some(list),
+            Some(Scalar::Number(number)) if (number - f64::from(period)).abs() < 0.5 => None,
             Some(other) => {
                 let want = "the family's own, or one truth for each layer";
                 return Err(self.wrong("attention.sliding_window_pattern", other, want));
@@ -286,7 +290,7 @@ impl Reading<'_> {
         };
         let slides = |index: usize| match listed {
             Some(list) => list[index] != 0.0,
-            None => (index + 1) % period as usize != 0,
+            None => !(index + 1).is_multiple_of(period as usize),
         };
         let sliding = LayerKind { window: Some(window), rope: local };
         let kind = |index: usize| if slides(index) { sliding } else { LayerKind::default() };
@@ -332,11 +336,10 @@ impl Reading<'_> {
         let stretched = factor.filter(|factor| (factor - 1.0).abs() > 0.0);
         let mut rope = Rope { theta, local_theta, rotated, scaling: None, limit: None };
         rope.scaling = match kind {
-            "none" => None,
             "linear" => stretched.map(RopeScaling::Linear),
             #[expect(clippy::cast_precision_loss, reason = "contexts stay below 2⁵³")]
             "yarn" => self.yarn(stretched, original.unwrap_or(context) as f64, attention)?,
-            "longrope" => None,
+            "none" | "longrope" => None,
             other => return Err(ConfigError::RopeScaling(other.to_owned())),
         };
         let named = |name: &str| self.metadata.divisors.get(name).cloned();
@@ -414,21 +417,21 @@ struct Rope {
     limit: Option<usize>,
 }
 
-fn is_nothing(value: &Number) -> bool {
+fn is_nothing(value: &Scalar) -> bool {
     match value {
-        Number::Number(number) => *number == 0.0,
-        Number::Bool(flag) => !flag,
-        Number::Text(text) => text.is_empty() || text == "none",
-        Number::List(list) => list.as_ref().is_some_and(|list| list.iter().all(|x| *x == 0.0)),
+        Scalar::Number(number) => *number == 0.0,
+        Scalar::Bool(flag) => !flag,
+        Scalar::Text(text) => text.is_empty() || text == "none",
+        Scalar::List(list) => list.as_ref().is_some_and(|list| list.iter().all(|x| *x == 0.0)),
     }
 }
 
-fn shown(value: &Number) -> String {
+fn shown(value: &Scalar) -> String {
     match value {
-        Number::Number(number) => number.to_string(),
-        Number::Bool(flag) => flag.to_string(),
-        Number::Text(text) => text.chars().take(60).collect(),
-        Number::List(Some(list)) => format!("a list of {}", list.len()),
-        Number::List(None) => "a list".to_owned(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Bool(flag) => flag.to_string(),
+        Scalar::Text(text) => text.chars().take(60).collect(),
+        Scalar::List(Some(list)) => format!("a list of {}", list.len()),
+        Scalar::List(None) => "a list".to_owned(),
     }
 }

@@ -19,7 +19,7 @@ pub enum RopeScaling {
         /// Context length of the original training.
         original: f64,
     },
-    /// Peng et al., *YaRN*, 2023: as Llama 3.1's by the index of the pair, and attention sharpened.
+    /// Peng et al., *`YaRN`*, 2023: as Llama 3.1's by the index of the pair, and attention sharpened.
     Yarn {
         /// How much the low frequencies are slowed.
         factor: f64,
@@ -112,7 +112,7 @@ impl RopeScaling {
     }
 }
 
-/// What YaRN multiplies cosines and sines with by default.
+/// What `YaRN` multiplies cosines and sines with by default.
 pub(super) fn sharpening(factor: f64, scale: f64) -> f64 {
     if factor > 1.0 { 0.1 * scale * libm::log(factor) + 1.0 } else { 1.0 }
 }

@@ -199,7 +199,9 @@ impl Part<'_> {
             let scores = &mut scores[m * tile.longest..][..visible[m]];
             let (before, scores) = scores.split_at_mut(first[m]);
             if let Some(cap) = self.how.cap {
-                scores.iter_mut().for_each(|score| *score = cap * tanh(*score / cap));
+                for score in scores.iter_mut() {
+                    *score = cap * tanh(*score / cap);
+                }
             }
             softmax(scores);
             before.fill(0.0);

@@ -243,7 +243,7 @@ impl Curve for GeluTanh {
     #[inline(always)]
     fn at(x: f32) -> f32 {
         /// `√(2/π)`.
-        const SCALE: f32 = 0.797_884_56;
+        const SCALE: f32 = 0.797_884_6;
         0.5 * x * (1.0 + tanh(SCALE * x * (0.044_715 * x * x + 1.0)))
     }
 }
@@ -256,7 +256,7 @@ impl Curve for Relu {
 }
 
 struct Gate<'a, C> {
-    gate_up: &'a [f32],
+    rows: &'a [f32],
     ffn: usize,
     curve: PhantomData<C>,
     out: &'a mut [f32],
@@ -267,7 +267,7 @@ impl<C: Curve> Kernel for Gate<'_, C> {
 
     #[inline(always)]
     fn run(self) {
-        let rows = self.gate_up.chunks_exact(2 * self.ffn);
+        let rows = self.rows.chunks_exact(2 * self.ffn);
         for (row, out) in rows.zip(self.out.chunks_exact_mut(self.ffn)) {
             let (gate, up) = row.split_at(self.ffn);
             for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
@@ -280,7 +280,7 @@ impl<C: Curve> Kernel for Gate<'_, C> {
 /// `activation(gate)·up`, from rows `[gate | up]` of `2·ffn` to rows of `ffn`.
 pub(crate) fn gate(isa: Isa, activation: Activation, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
     fn run<C: Curve>(isa: Isa, gate_up: &[f32], ffn: usize, out: &mut [f32]) {
-        isa.run(Gate { gate_up, ffn, curve: PhantomData::<C>, out });
+        isa.run(Gate { rows: gate_up, ffn, curve: PhantomData::<C>, out });
     }
     match activation {
         Activation::Silu => run::<Silu>(isa, gate_up, ffn, out),

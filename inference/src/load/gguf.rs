@@ -10,7 +10,7 @@ use candle_core::quantized::GgmlDType;
 use super::{Checkpoint, HeaderError, LoadError, Source, Stored, StoredType, Tensors};
 use crate::{
     NumericClass,
-    config::{self, ConfigError, Family, Metadata, Number, read_metadata},
+    config::{self, ConfigError, Family, Metadata, Scalar, read_metadata},
     tokenizer::{GgufWords, Tokenizer},
 };
 
@@ -293,18 +293,18 @@ impl Header {
         })
     }
 
-    fn number_of(&mut self, value: Value) -> Result<Number, LoadError> {
+    fn number_of(&mut self, value: Value) -> Result<Scalar, LoadError> {
         #[expect(clippy::cast_precision_loss, reason = "sizes stay below 2⁵³")]
         Ok(match value {
-            Value::Unsigned(number) => Number::Number(number as f64),
-            Value::Signed(number) => Number::Number(number as f64),
-            Value::Float(number) => Number::Number(number),
-            Value::Bool(flag) => Number::Bool(flag),
-            Value::Text(text) => Number::Text(text),
-            Value::Array { length, .. } if length > MAX_LIST => Number::List(None),
-            Value::Array { kind: KIND_STRING | KIND_ARRAY, .. } => Number::List(None),
+            Value::Unsigned(number) => Scalar::Number(number as f64),
+            Value::Signed(number) => Scalar::Number(number as f64),
+            Value::Float(number) => Scalar::Number(number),
+            Value::Bool(flag) => Scalar::Bool(flag),
+            Value::Text(text) => Scalar::Text(text),
+            Value::Array { length, .. } if length > MAX_LIST => Scalar::List(None),
+            Value::Array { kind: KIND_STRING | KIND_ARRAY, .. } => Scalar::List(None),
             Value::Array { kind, length, offset } => {
-                Number::List(Some(self.decode(length, offset, |reader| reader.number(kind))?))
+                Scalar::List(Some(self.decode(length, offset, |reader| reader.number(kind))?))
             }
         })
     }

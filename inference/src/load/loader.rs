@@ -117,7 +117,9 @@ impl Loader {
     ) -> Result<Vec<f32>, LoadError> {
         let mut values = self.vector(name, cols)?;
         if config.family.norm_offset() && !self.tensors.holds_norms_whole() {
-            values.iter_mut().for_each(|value| *value += 1.0);
+            for value in &mut values {
+                *value += 1.0;
+            }
         }
         Ok(values)
     }

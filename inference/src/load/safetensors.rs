@@ -409,9 +409,8 @@ impl Info {
         if start > end || end > available {
             return Err(HeaderError::Truncated { what: "a tensor", declared: end, available });
         }
-        let dtype = match dtype(self.dtype) {
-            Ok(dtype) => dtype,
-            Err(_) => return Ok(Err(format!("{:?}", self.dtype))),
+        let Ok(dtype) = dtype(self.dtype) else {
+            return Ok(Err(format!("{:?}", self.dtype)));
         };
         let Ok((rows, cols)) = matrix(name, &self.shape) else {
             return Ok(Err(format!("an array of {:?}", self.shape)));

@@ -62,7 +62,7 @@ impl Decoder {
         let turns = self.rope.turns(segments);
         for (index, layer) in self.weights.layers.iter().enumerate() {
             let x = self.norm_where(&hidden, layer.attention_norm.as_ref())?;
-            let qkv = self.biased(self.linear(&x, &layer.qkv)?, layer.qkv_bias.as_ref())?;
+            let qkv = biased(self.linear(&x, &layer.qkv)?, layer.qkv_bias.as_ref())?;
             let attention = ops::Attention {
                 model: self,
                 kind: self.config.kind(index),
@@ -72,8 +72,7 @@ impl Decoder {
                 kv: &kv[index],
             };
             let mixed = qkv.apply_op1_no_bwd(&attention)?;
-            let out =
-                self.biased(self.linear(&mixed, &layer.output)?, layer.output_bias.as_ref())?;
+            let out = biased(self.linear(&mixed, &layer.output)?, layer.output_bias.as_ref())?;
             let out = self.norm_where(&out, layer.after_attention.as_ref())?;
             hidden = self.residual(&hidden, &out)?;
             let x = self.norm_where(&hidden, layer.ffn_norm.as_ref())?;
@@ -90,7 +89,9 @@ impl Decoder {
         let mut logits = self.pool.enter(|| head.product(self.isa, &self.pool, hidden));
         let parts = &self.config.parts;
         if (parts.logit_scale - 1.0).abs() > 0.0 {
-            logits.iter_mut().for_each(|logit| *logit *= parts.logit_scale);
+            for logit in &mut logits {
+                *logit *= parts.logit_scale;
+            }
         }
         if let Some(cap) = parts.logit_cap {
             kernel::soft_cap(self.isa, &mut logits, cap);
@@ -109,7 +110,9 @@ impl Decoder {
         let mut scale = [self.config.parts.embedding_scale];
         if (scale[0] - 1.0).abs() > 0.0 {
             self.rounding.apply(&mut scale);
-            rows.iter_mut().for_each(|value| *value *= scale[0]);
+            for value in &mut rows {
+                *value *= scale[0];
+            }
             self.rounding.apply(&mut rows);
         }
         Tensor::from_vec(rows, (tokens.len(), width), &Device::Cpu)
@@ -129,9 +132,9 @@ impl Decoder {
         ffn: usize,
     ) -> candle_core::Result<Tensor> {
         let gate_up = self.linear(x, &dense.gate_up)?;
-        let gate_up = self.biased(gate_up, dense.gate_up_bias.as_ref())?;
+        let gate_up = biased(gate_up, dense.gate_up_bias.as_ref())?;
         let gated = gate_up.apply_op1_no_bwd(&ops::Gated { model: self, ffn })?;
-        self.biased(self.linear(&gated, &dense.down)?, dense.down_bias.as_ref())
+        biased(self.linear(&gated, &dense.down)?, dense.down_bias.as_ref())
     }
 
     /// Each token's output of the experts that its router scores highest, weighed by their shares of the
@@ -179,13 +182,6 @@ impl Decoder {
         Tensor::from_vec(out, (rows.len() / width, width), &Device::Cpu)
     }
 
-    fn biased(&self, x: Tensor, bias: Option<&Vec<f32>>) -> candle_core::Result<Tensor> {
-        match bias {
-            Some(bias) => x.broadcast_add(&Tensor::from_slice(bias, bias.len(), &Device::Cpu)?),
-            None => Ok(x),
-        }
-    }
-
     fn norm_where(&self, x: &Tensor, weight: Option<&Vec<f32>>) -> candle_core::Result<Tensor> {
         weight.map_or_else(|| Ok(x.clone()), |weight| self.norm(x, weight))
     }
@@ -200,5 +196,12 @@ impl Decoder {
 
     fn residual(&self, a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
         a.apply_op2_no_bwd(b, &ops::Residual { model: self })
+    }
+}
+
+fn biased(x: Tensor, bias: Option<&Vec<f32>>) -> candle_core::Result<Tensor> {
+    match bias {
+        Some(bias) => x.broadcast_add(&Tensor::from_slice(bias, bias.len(), &Device::Cpu)?),
+        None => Ok(x),
     }
 }

@@ -77,7 +77,7 @@ impl From<&[Message]> for Chat {
 }
 
 /// A map with one field changed.
-fn with_field(map: &Value, field: &str, value: Value) -> Value {
+fn with_field(map: &Value, field: &str, value: &Value) -> Value {
     let keys = map.try_iter().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     let pair = |key: Value| {
         let old = map.get_item(&key).unwrap_or_default();
@@ -93,7 +93,7 @@ fn with_objects(message: &Value) -> Value {
     }
     let calls = calls.try_iter().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     let calls: Value = calls.iter().map(call_with_object).collect();
-    with_field(message, "tool_calls", calls)
+    with_field(message, "tool_calls", &calls)
 }
 
 fn call_with_object(call: &Value) -> Value {
@@ -105,7 +105,7 @@ fn call_with_object(call: &Value) -> Value {
         .filter(|json| json.0.kind() == ValueKind::Map);
     match object {
         Some(Json(object)) => {
-            with_field(call, "function", with_field(&function, "arguments", object))
+            with_field(call, "function", &with_field(&function, "arguments", &object))
         }
         None => call.clone(),
     }

@@ -1,4 +1,4 @@
-//! SentencePiece vocabularies from GGUF files: pieces with scores, put together by merging the best
+//! `SentencePiece` vocabularies from GGUF files: pieces with scores, put together by merging the best
 //! pair (`llama`) or by the likeliest cut (`t5`), as llama.cpp does.
 
 use std::{
@@ -154,12 +154,14 @@ impl Pieces {
         let prefix = if self.said.space_prefix && *after_special { " " } else { "" };
         *after_special = false;
         let text = match self.said.method {
-            Method::Merges => format!("{prefix}{part}"),
             Method::Likeliest if self.said.squeezes_blanks => {
                 let words: Vec<&str> = part.split(' ').filter(|word| !word.is_empty()).collect();
+                if words.is_empty() {
+                    return;
+                }
                 format!("{prefix}{}", words.join(" "))
             }
-            Method::Likeliest => format!("{prefix}{part}"),
+            Method::Merges | Method::Likeliest => format!("{prefix}{part}"),
         };
         let text = text.replace(' ', BLANK);
         match self.said.method {

@@ -147,6 +147,7 @@ fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "filters take their options so")]
 fn to_json(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     let separators: Option<Vec<String>> = options.get("separators")?;

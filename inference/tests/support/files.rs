@@ -1,11 +1,12 @@
 //! Checkpoint files from descriptions in JSON, and files with one thing changed.
+#![expect(clippy::cast_possible_truncation, reason = "numbers of JSON are f64, those of files f32")]
 
 use std::{collections::BTreeMap, path::Path};
 
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 
-/// Values of a tensor: `offset + scale·u`, u in [−1, 1) from SplitMix64 begun at FNV-1a of its name.
+/// Values of a tensor: `offset + scale·u`, u in [−1, 1) from `SplitMix64` begun at FNV-1a of its name.
 fn values(spec: &Value) -> Vec<f32> {
     let number = |key: &str| spec[key].as_f64().unwrap_or(0.0);
     let mut state =
@@ -96,8 +97,8 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-fn array(kind: u32, count: usize, items: Vec<u8>) -> (u32, Vec<u8>) {
-    (9, [&kind.to_le_bytes()[..], &(count as u64).to_le_bytes(), &items].concat())
+fn array(kind: u32, count: usize, items: &[u8]) -> (u32, Vec<u8>) {
+    (9, [&kind.to_le_bytes()[..], &(count as u64).to_le_bytes(), items].concat())
 }
 
 impl Entry {
@@ -107,12 +108,14 @@ impl Entry {
             Self::F32(number) => (6, number.to_le_bytes().to_vec()),
             Self::Bool(flag) => (7, vec![u8::from(*flag)]),
             Self::Text(value) => (8, text(value)),
-            Self::Texts(all) => array(8, all.len(), all.iter().flat_map(|t| text(t)).collect()),
+            Self::Texts(all) => {
+                array(8, all.len(), &all.iter().flat_map(|t| text(t)).collect::<Vec<u8>>())
+            }
             Self::I32s(all) => {
-                array(5, all.len(), all.iter().flat_map(|n| n.to_le_bytes()).collect())
+                array(5, all.len(), &all.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>())
             }
             Self::F32s(all) => {
-                array(6, all.len(), all.iter().flat_map(|n| n.to_le_bytes()).collect())
+                array(6, all.len(), &all.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>())
             }
         }
     }
@@ -195,7 +198,9 @@ fn tensor(spec: &Value) -> (String, (Vec<u64>, u32, Vec<u8>)) {
 fn part(spec: &Value) -> Vec<f32> {
     let plus = spec["plus"].as_f64().unwrap_or(0.0) as f32;
     let mut all = values(spec);
-    all.iter_mut().for_each(|value| *value += plus);
+    for value in &mut all {
+        *value += plus;
+    }
     let Some(head_dim) = spec["interleave"].as_u64() else { return all };
     let (rows, head_dim) = (shape(spec)[0], usize::try_from(head_dim).unwrap());
     let stride = all.len() / rows;

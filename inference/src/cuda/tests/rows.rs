@@ -2,6 +2,7 @@ use half::bf16;
 
 use super::{all, assert_near, bits, device, noise, put, room, run, wide};
 use crate::{
+    config::Activation,
     cuda::{
         driver::{Address, Buffer, Device},
         kernels::{EmbedArgs, GateArgs, Launch, NO_TOKEN, NormArgs, RopeArgs, count},
