@@ -18,9 +18,13 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 fn engine() -> Arc<Engine> {
-    // The model that ships, taught to chat.
     const TEMPLATE: &str = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n\
                             {% endfor %}assistant:";
+    chatting(TEMPLATE)
+}
+
+/// The model that ships, taught to chat.
+fn chatting(template: &str) -> Arc<Engine> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny");
     std::fs::create_dir(&path).unwrap();
@@ -28,7 +32,7 @@ fn engine() -> Arc<Engine> {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny").join(name);
         std::fs::copy(shipped, path.join(name)).unwrap();
     }
-    std::fs::write(path.join("chat_template.jinja"), TEMPLATE).unwrap();
+    std::fs::write(path.join("chat_template.jinja"), template).unwrap();
     let options = LoadOptions::default().with_threads(1);
     let model = Model::load(&ModelSource::Path(path), options).unwrap();
     Arc::new(Engine::start(model, EngineOptions::default()))
@@ -455,4 +459,30 @@ async fn a_response_is_the_chats_answer_in_other_words() {
     let long = json!({ "input": "x".repeat(4096) });
     let (_, body) = post(&router, "/v1/responses", &long).await;
     assert_eq!(error_of(&body)["param"], "input");
+}
+
+#[tokio::test]
+async fn tools_calls_names_and_arguments_reach_the_template() {
+    const TEMPLATE: &str = "{% if tools %}{{ tools[0].function.name }} {% endif %}\
+        {% for m in messages %}{{ m.role }} {{ m.name }} {{ m.content }} \
+        {% for call in m.tool_calls %}{{ call.function.arguments.n }} {% endfor %}\
+        {{ m.tool_call_id }};{% endfor %}{{ thinking_hard }} {{ reasoning_effort }}";
+    let engine = chatting(TEMPLATE);
+    let router =
+        surface_over(Some(Arc::clone(&engine)), &BackendSettings::default()).plain(None, None);
+    let ask = json!({
+        "messages": [
+            { "role": "user", "name": "Bo", "content": "hi" },
+            { "role": "assistant", "content": "so", "tool_calls": [{ "id": "c1", "type": "function",
+                "function": { "name": "add", "arguments": "{\"n\":7}" } }] },
+            { "role": "tool", "tool_call_id": "c1", "content": "4" },
+        ],
+        "tools": [{ "type": "function", "function": { "name": "add" } }],
+        "chat_template_kwargs": { "thinking_hard": "yes" }, "reasoning_effort": "low",
+        "return_token_ids": true, "max_tokens": 4,
+    });
+    let answer = json_of(post(&router, CHAT, &ask).await);
+    let ids: Vec<u32> = serde_json::from_value(answer["prompt_token_ids"].clone()).unwrap();
+    let prompt = engine.decode(&ids).unwrap();
+    assert_eq!(prompt, "add user Bo hi ;assistant  so 7 ;tool  4 c1;yes low");
 }

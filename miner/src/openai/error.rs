@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
-use inference::{EngineError, ShapingError};
+use inference::{EngineError, ShapingError, TokenizerError};
 use openai_api::{ErrorBody, ErrorDetail, Fault};
 
 /// Seconds after which a refused caller may try again: a few short answers later.
@@ -161,6 +161,7 @@ impl ApiError {
             EngineError::TooLong { tokens, context } => {
                 return Self::too_long(prompt, tokens, context);
             }
+            EngineError::Tokenizer(TokenizerError::ReservedArgument(_)) => "chat_template_kwargs",
             EngineError::EmptyPrompt
             | EngineError::PromptBytes { .. }
             | EngineError::UnknownToken { .. }

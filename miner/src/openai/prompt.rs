@@ -2,29 +2,62 @@
 
 use std::fmt::Write as _;
 
-use inference::{Engine, Message, Prompt};
+use inference::{Chat as Conversation, Engine, Json, Message, Prompt, Tokenizer};
 use openai_api::{Chat, Tool, ToolChoice};
+use serde::Serialize;
 
 use super::{
     error::ApiError,
     tools::{CLOSE, OPEN},
 };
 
-/// The chat as the model's template takes it, with the tools written into it as text.
-pub(super) fn of_chat(chat: &Chat, _engine: &Engine) -> Result<Prompt, ApiError> {
-    if let Some((name, _)) = chat.chat_template_kwargs.iter().next() {
-        let effort = name == "reasoning_effort";
-        let param = if effort { name.clone() } else { format!("chat_template_kwargs.{name}") };
-        return Err(ApiError::unsupported(&param, "the template takes messages only"));
+/// The chat as the model's template takes it. One that knows of no tools is given them as text.
+pub(super) fn of_chat(chat: &Chat, engine: &Engine) -> Result<Prompt, ApiError> {
+    let none = chat.tool_choice() == ToolChoice::None;
+    let tools = if none { &[][..] } else { &chat.tools[..] };
+    let mut conversation = Conversation {
+        messages: all_json(&chat.messages)?,
+        tools: all_json(tools)?,
+        arguments: chat
+            .chat_template_kwargs
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), json(value)?)))
+            .collect::<Result<_, ApiError>>()?,
+        ..Conversation::default()
+    };
+    let speaks_of_tools =
+        chat.messages.iter().any(|m| m.role == "tool" || !m.tool_calls.is_empty());
+    if (!none || speaks_of_tools) && !knows_tools(engine.model().tokenizer()) {
+        conversation.messages = all_json(&written_out(chat))?;
+        conversation.tools.clear();
     }
-    if let Some(index) = chat.messages.iter().position(|message| message.name.is_some()) {
-        let param = format!("messages[{index}].name");
-        return Err(ApiError::unsupported(&param, "the template takes roles only"));
-    }
-    Ok(Prompt::Chat(written_out(chat)))
+    Ok(Prompt::Conversation(Box::new(conversation)))
 }
 
-/// Messages of a role and a text each: for templates that know of no tools.
+/// Whether the template prints tools: with one it does not print what it prints without.
+fn knows_tools(tokenizer: &Tokenizer) -> bool {
+    let render = |tools: &[serde_json::Value]| {
+        let message = serde_json::json!({ "role": "user", "content": "" });
+        let tools = tools.iter().cloned().map(Json::from).collect();
+        let chat =
+            Conversation { messages: vec![message.into()], tools, ..Conversation::default() };
+        tokenizer.render_conversation(&chat).ok()
+    };
+    let function = serde_json::json!({ "name": "f", "description": "", "parameters": {} });
+    render(&[]) != render(&[serde_json::json!({ "type": "function", "function": function })])
+}
+
+fn all_json(items: &[impl Serialize]) -> Result<Vec<Json>, ApiError> {
+    items.iter().map(json).collect()
+}
+
+/// By way of text, which keeps the order of keys: templates print it.
+fn json(item: &impl Serialize) -> Result<Json, ApiError> {
+    let text = serde_json::to_string(item).map_err(|error| ApiError::failed(&error))?;
+    serde_json::from_str(&text).map_err(|error| ApiError::failed(&error))
+}
+
+/// Messages of a role and a text each, and the tools before them.
 fn written_out(chat: &Chat) -> Vec<Message> {
     let mut messages: Vec<Message> = chat.messages.iter().map(plain).collect();
     if chat.tool_choice() == ToolChoice::None {
