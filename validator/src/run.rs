@@ -317,7 +317,13 @@ impl Validator {
             memory: self.book.memory.clone(),
         };
         let examiner = self.examiner.clone();
-        self.rounds.spawn(async move { examiner.round(plan).await });
+        let metrics = self.health.metrics.clone();
+        self.rounds.spawn(async move {
+            let started = tokio::time::Instant::now();
+            let finished = examiner.round(plan).await;
+            metrics.observe("validator_round_duration_seconds", &[], started.elapsed());
+            finished
+        });
         Ok(())
     }
 
@@ -363,6 +369,9 @@ impl Validator {
         let metrics = &self.health.metrics;
         #[expect(clippy::cast_precision_loss, reason = "heights stay far below 2^53")]
         metrics.set("ganglion_validator_head", &[], view.head.number as f64);
+        let values = weights.iter().flat_map(|weights| weights.iter());
+        let values = values.map(|(uid, value)| (uid, f64::from(value)));
+        metrics.set_by_uid("ganglion_validator_weight", values);
         if let Some(status) = &self.status {
             let now = self.standings.status(view, &self.examiner, &self.book.book, weights);
             let rule_differs = self.adoption.differs(self.examiner.rule.digest(), &view.clock);

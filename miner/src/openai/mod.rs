@@ -214,7 +214,7 @@ async fn health(State(surface): State<Surface>) -> Response {
 
 async fn metrics(State(surface): State<Surface>) -> Response {
     observe(surface.metrics(), &surface.engine);
-    let kind = [("content-type", "text/plain; version=0.0.4")];
+    let kind = [("content-type", Metrics::CONTENT_TYPE)];
     (kind, surface.metrics().render()).into_response()
 }
 
