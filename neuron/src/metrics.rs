@@ -108,12 +108,13 @@ struct Families {
 }
 
 type Gauges<L> = Family<L, Gauge<f64, AtomicU64>>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 enum Kind {
     Counter(Family<Labels, Counter>),
     Gauge(Gauges<Labels>),
     ByUid(Gauges<Vec<(&'static str, u16)>>),
-    Histogram(Family<Labels, Histogram, fn() -> Histogram>),
+    Histogram(Histograms),
 }
 
 impl fmt::Debug for Metrics {
@@ -167,10 +168,7 @@ impl Families {
         if let Kind::ByUid(family) = kind { Some(family) } else { None }
     }
 
-    fn histogram(
-        &mut self,
-        name: &'static str,
-    ) -> Option<&Family<Labels, Histogram, fn() -> Histogram>> {
+    fn histogram(&mut self, name: &'static str) -> Option<&Histograms> {
         let Self { registry, by_name } = self;
         let kind = by_name.entry(name).or_insert_with(|| {
             let family = Family::new_with_constructor(histogram as fn() -> Histogram);
