@@ -1,5 +1,5 @@
 //! What nodes and other programs do to a running miner.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[path = "../../validator/tests/it/proxy.rs"]
 mod proxy;

@@ -1,10 +1,6 @@
 //! `/metrics`, `/healthz` and `/readyz` on 127.0.0.1: what a program says about itself.
-//!
-//! Label values are `&'static str`, so the number of series is bounded by the code: no hotkey and no
-//! address can become a label.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -17,8 +13,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use crate::Shutdown;
 use crate::settings::{Kind, Setting};
+use crate::{Metrics, Shutdown};
 
 /// `[health]`: where the program says how it fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,117 +56,6 @@ impl HealthSettings {
             },
         ]
     }
-}
-
-/// Names of what both programs say.
-pub mod names {
-    /// Seconds since the newest finalized block came.
-    pub const HEAD_AGE: &str = "ganglion_chain_head_age_seconds";
-    /// Whether there has been no new finalized block for too long.
-    pub const STALLED: &str = "ganglion_chain_stalled";
-    /// Place in the list of the endpoint in use; 0 is the first.
-    pub const ENDPOINT: &str = "ganglion_chain_endpoint_index";
-    /// Seconds by which this machine's clock is ahead of the chain's newest block.
-    pub const CLOCK_OFFSET: &str = "clock_offset_seconds";
-}
-
-/// One label of a series.
-pub type Label = (&'static str, &'static str);
-
-/// Counters and gauges in Prometheus' text format.
-#[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Inner>);
-
-/// Writes counters that a part keeps itself.
-type Source = Box<dyn Fn(&mut String) + Send + Sync>;
-
-#[derive(Default)]
-struct Inner {
-    series: Mutex<BTreeMap<Key, Series>>,
-    others: Mutex<Vec<Source>>,
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").field("series", &self.series).finish_non_exhaustive()
-    }
-}
-
-/// A series: its name and its labels.
-type Key = (&'static str, Vec<Label>);
-
-#[derive(Debug, Clone, Copy)]
-enum Series {
-    Counter(u64),
-    Gauge(f64),
-}
-
-impl Metrics {
-    /// Adds `by` to the counter `name`.
-    pub fn count(&self, name: &'static str, labels: &[Label], by: u64) {
-        let mut series = self.0.series.lock();
-        let entry = series.entry((name, labels.to_vec())).or_insert(Series::Counter(0));
-        if let Series::Counter(total) = entry {
-            *total = total.saturating_add(by);
-        }
-    }
-
-    /// Sets the gauge `name`.
-    pub fn set(&self, name: &'static str, labels: &[Label], value: f64) {
-        self.0.series.lock().insert((name, labels.to_vec()), Series::Gauge(value));
-    }
-
-    /// The value of a counter; 0 when it was never counted.
-    pub fn counted(&self, name: &'static str, labels: &[Label]) -> u64 {
-        match self.0.series.lock().get(&(name, labels.to_vec())) {
-            Some(Series::Counter(total)) => *total,
-            _ => 0,
-        }
-    }
-
-    /// Appends what `other` writes, in the same format, to every rendering: for parts that keep
-    /// counters of their own.
-    pub fn append(&self, other: impl Fn(&mut String) + Send + Sync + 'static) {
-        self.0.others.lock().push(Box::new(other));
-    }
-
-    /// Every series, in Prometheus' text format 0.0.4.
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        let mut family = "";
-        for ((name, labels), series) in &*self.0.series.lock() {
-            if *name != family {
-                let kind = match series {
-                    Series::Counter(_) => "counter",
-                    Series::Gauge(_) => "gauge",
-                };
-                line(&mut text, &format!("# TYPE {name} {kind}"));
-                family = name;
-            }
-            let labels = match labels.as_slice() {
-                [] => String::new(),
-                some => {
-                    let pairs: Vec<_> = some.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
-                    format!("{{{}}}", pairs.join(","))
-                }
-            };
-            line(
-                &mut text,
-                &match series {
-                    Series::Counter(total) => format!("{name}{labels} {total}"),
-                    Series::Gauge(value) => format!("{name}{labels} {value}"),
-                },
-            );
-        }
-        for other in &*self.0.others.lock() {
-            other(&mut text);
-        }
-        text
-    }
-}
-
-fn line(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("writing to a String cannot fail");
 }
 
 /// Why a program is not ready, by the part that says so. Ready when no part objects.
@@ -258,7 +143,7 @@ impl Health {
             .route(
                 "/metrics",
                 get(|State(health): State<Self>| async move {
-                    ([("content-type", "text/plain; version=0.0.4")], health.metrics.render())
+                    ([("content-type", Metrics::CONTENT_TYPE)], health.metrics.render())
                 }),
             )
             .with_state(self.clone())
@@ -281,31 +166,6 @@ async fn ready(State(health): State<Health>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn metrics_are_rendered_by_family_with_their_labels() {
-        let metrics = Metrics::default();
-        metrics.count("requests_total", &[("code", "200")], 2);
-        metrics.count("requests_total", &[("code", "429")], 1);
-        metrics.set("metagraph_age_blocks", &[], 3.0);
-        assert_eq!(
-            metrics.render(),
-            "# TYPE metagraph_age_blocks gauge\nmetagraph_age_blocks 3\n\
-             # TYPE requests_total counter\nrequests_total{code=\"200\"} 2\n\
-             requests_total{code=\"429\"} 1\n"
-        );
-    }
-
-    #[test]
-    fn a_part_with_counters_of_its_own_is_rendered_after_the_others() {
-        let metrics = Metrics::default();
-        metrics.append(|text| text.push_str("own_total 7\n"));
-        metrics.count("requests_total", &[], 1);
-        assert_eq!(
-            metrics.render(),
-            "# TYPE requests_total counter\nrequests_total 1\nown_total 7\n"
-        );
-    }
 
     #[test]
     fn a_program_is_ready_when_its_last_objection_is_cleared() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::Health;
 use crate::clock::{Skew, skew};
-use crate::health::names;
+use crate::metrics::names;
 
 /// Longest time between two beats, where blocks take longer: a reader of `/readyz` waits no longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);

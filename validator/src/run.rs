@@ -465,8 +465,13 @@ impl Validator {
             permit: view.me().is_some_and(|me| me.validator_permit),
         };
         let round = self.session.begin(Ticket::draw(self.keypair.pair(), beacon));
-        let hands = self.hands.clone();
-        self.rounds.spawn(async move { hands.round(round, plan).await });
+        let (hands, metrics) = (self.hands.clone(), self.health.metrics.clone());
+        self.rounds.spawn(async move {
+            let started = tokio::time::Instant::now();
+            let finished = hands.round(round, plan).await;
+            metrics.observe("validator_round_duration_seconds", &[], started.elapsed());
+            finished
+        });
         Ok(())
     }
 
@@ -500,6 +505,9 @@ impl Validator {
         let metrics = &self.health.metrics;
         #[expect(clippy::cast_precision_loss, reason = "heights stay far below 2^53")]
         metrics.set("ganglion_validator_head", &[], view.head.number as f64);
+        let values = weights.iter().flat_map(|weights| weights.iter());
+        let values = values.map(|(uid, value)| (uid, f64::from(value)));
+        metrics.set_by_uid("ganglion_validator_weight", values);
         if let Some(status) = &self.status {
             let now = self.standings.status(view, &*self.session, weights);
             let rule_differs = self.adoption.differs(self.in_force, &view.clock);

@@ -524,6 +524,36 @@ mod tests {
         assert!(matches!(error, StoreError::Checksum { table: "owner", id: 1 }), "{error:?}");
     }
 
+    /// One bit of every 397th byte, which reaches every page.
+    #[test]
+    fn a_flipped_bit_anywhere_is_named_or_changes_no_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), &owner(1)).unwrap();
+        store.origin(40, 2).unwrap();
+        for block in [70, 80] {
+            store.meet_stranger(block).unwrap();
+        }
+        drop(store);
+        let path = owner(1).path(dir.path());
+        let good = std::fs::read(&path).unwrap();
+        let (mut named, mut harmless) = (0, 0);
+        for byte in (0..good.len()).step_by(397) {
+            let mut bad = good.clone();
+            bad[byte] ^= 1 << (byte % 8);
+            std::fs::write(&path, bad).unwrap();
+            std::fs::remove_file(path.with_extension("db-journal")).ok();
+            match Store::open(dir.path(), &owner(1)) {
+                Err(_) => named += 1,
+                Ok(mut opened) => {
+                    assert_eq!(opened.origin(1, 1).unwrap(), (40, 2), "byte {byte}");
+                    assert_eq!(opened.strangers().unwrap(), [70, 80], "byte {byte}");
+                    harmless += 1;
+                }
+            }
+        }
+        assert!(named > 0 && harmless > 0, "{named} named, {harmless} in free space");
+    }
+
     #[test]
     fn a_file_of_the_first_version_is_brought_to_this_one() {
         let dir = tempfile::tempdir().unwrap();

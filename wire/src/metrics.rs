@@ -146,11 +146,13 @@ impl Counters {
         self.refused[code as usize].add_one();
     }
 
-    /// Appends the counts in the Prometheus text format.
+    /// Appends the counts in the `OpenMetrics` text format, without its end.
     pub fn render(&self, out: &mut String) {
         let mut line = |name: &str, kind: &str, help: &str, samples: &[(&str, u64)]| {
             let mut write = || -> std::fmt::Result {
-                writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")?;
+                // `OpenMetrics` names a counter's family without the samples' ending.
+                let family = name.strip_suffix("_total").unwrap_or(name);
+                writeln!(out, "# HELP {family} {help}\n# TYPE {family} {kind}")?;
                 for (code, value) in samples {
                     match *code {
                         "" => writeln!(out, "{name} {value}")?,

@@ -370,7 +370,7 @@ async fn metrics(State(surface): State<Surface>) -> Response {
     if let Some(engine) = &surface.engine {
         observe(surface.metrics(), engine);
     }
-    let kind = [("content-type", "text/plain; version=0.0.4")];
+    let kind = [("content-type", Metrics::CONTENT_TYPE)];
     (kind, surface.metrics().render()).into_response()
 }
 

@@ -34,6 +34,8 @@ const STUCK_BLOCKS: u64 = 8;
 const RESEND_BLOCKS: u64 = 2;
 
 const SUBMISSIONS: &str = "ganglion_validator_weight_submissions_total";
+/// The same under the name that people's alerts know.
+const USUAL_SUBMISSIONS: &str = "validator_weight_submissions_total";
 const LOSSES: &str = "ganglion_validator_weights_lost_total";
 const STRANGERS: &str = "ganglion_validator_foreign_updates_total";
 const DECISION: &str = "ganglion_validator_decision";
@@ -185,6 +187,7 @@ impl Validator {
         }
         #[expect(clippy::cast_precision_loss, reason = "epochs stay far below 2^53")]
         metrics.set(SINCE_WEIGHTS, &[], epochs as f64);
+        view.gauge(metrics);
         if self.decided != Some(decision.name()) {
             self.decided = Some(decision.name());
             if let Some(why) = decision.objection() {
@@ -358,15 +361,20 @@ impl Validator {
     fn conclude(&mut self, id: SubmissionId, verdict: &Verdict) -> Result<(), Error> {
         let state = self.store.follow(id, verdict)?;
         let count = |end| self.health.metrics.count(SUBMISSIONS, &[("end", end)], 1);
+        let mirror = |ok, code| {
+            self.health.metrics.count(USUAL_SUBMISSIONS, &[("ok", ok), ("code", code)], 1);
+        };
         match state {
             State::Committed { block, epoch } => {
                 count("committed");
+                mirror("true", "committed");
                 recall(&self.store, &self.keypair.hotkey(), &mut self.watch)?;
                 tracing::info!(block, epoch, "the chain holds the commit; its reveal is to come");
             }
             State::Settled { block } => {
                 self.standings.settled();
                 count("settled");
+                mirror("true", "settled");
                 self.health.readiness.clear("lost");
                 tracing::info!(block, "the chain holds the weights");
             }
@@ -374,6 +382,7 @@ impl Validator {
                 tracing::error!(%why, "the weights were lost");
                 self.health.readiness.object("lost", format!("the last weights were lost: {why}"));
                 count("lost");
+                mirror("false", why.name());
                 self.health.metrics.count(LOSSES, &[("why", why.name())], 1);
             }
             _ => {}

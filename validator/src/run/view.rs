@@ -1,7 +1,8 @@
 //! All that a decision needs of the chain, read at one finalized block.
 
 use chain::{Chain, Head, Metagraph, Neuron, ReadError};
-use chain_metadata::{EpochClock, Hotkey, Hyperparameters, MechId};
+use chain_metadata::{Alpha, EpochClock, Hotkey, Hyperparameters, MechId};
+use neuron::Metrics;
 
 use crate::Config;
 use crate::schedule::{Ledger, Moment, Seat, Version};
@@ -42,6 +43,22 @@ impl View {
             }
         };
         Ok(Self { head, metagraph, clock, hyperparameters, hotkey: *hotkey, last_update, born })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "amounts for a chart, heights below 2^53")]
+    /// Sets the gauges of what the chain says of us.
+    pub(super) fn gauge(&self, metrics: &Metrics) {
+        let Some(me) = self.me() else { return };
+        let share = |proportion: u16| f64::from(proportion) / f64::from(u16::MAX);
+        let alpha = |amount: Alpha| amount.rao() as f64 / 1e9;
+        metrics.set("ganglion_own_stake", &[], alpha(me.total_stake));
+        metrics.set("ganglion_own_permit", &[], f64::from(u8::from(me.validator_permit)));
+        metrics.set("ganglion_own_trust", &[], share(me.validator_trust));
+        metrics.set("ganglion_own_dividends", &[], share(me.dividends));
+        metrics.set("ganglion_own_incentive", &[], share(me.incentive));
+        metrics.set("ganglion_own_emission", &[], alpha(me.emission));
+        let last = self.last_update.unwrap_or(me.last_update);
+        metrics.set("validator_last_weights_block", &[], last as f64);
     }
 
     /// Our slot.
