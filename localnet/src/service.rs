@@ -11,6 +11,7 @@ use crate::{
     fork::{self, Fork, ForkError},
     genesis::{GenesisError, dev_pair},
     node::{Node, Parts},
+    relay::{Relay, RelayError},
     rpc::{self, FaultyLayer},
 };
 use codec::Encode as _;
@@ -59,6 +60,9 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// There are no pulses of quicknet's.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// There is no fork.
     #[error(transparent)]
     Fork(#[from] ForkError),
@@ -168,7 +172,7 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
     if let Some(fork) = &config.fork {
         return fork_off(config, fork);
     }
-    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let beacon = beacon(config)?;
     let block_time = config.block_time();
     let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
     let fresh = Chain::new(&storage, config.history);
@@ -194,9 +198,17 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
     })
 }
 
+fn beacon(config: &Config) -> Result<Beacon, Error> {
+    Ok(match &config.quicknet {
+        Some(source) => Beacon::quicknet(Relay::open(source)?),
+        None if config.genesis.beacon => Beacon::new(),
+        None => Beacon::silent(),
+    })
+}
+
 /// The node of a chain that goes on from another chain's block.
 fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
-    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let beacon = beacon(config)?;
     let block_time = config.block_time();
     let begun = fork::begin(fork)?;
     let at = begun.block.hash;
