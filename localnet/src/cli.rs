@@ -155,7 +155,13 @@ fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
     } else {
         format!("a block every {} ms", args.block_ms)
     };
-    let fork = args.fork.as_ref().map(|fork| format!("Fork of  {}\n", fork::without_path(fork)));
+    let fork = args.fork.as_ref().map(|fork| {
+        let differing = match chain.differing() {
+            [] => "nothing".to_owned(),
+            items => items.join(", "),
+        };
+        format!("Fork of  {}\nReads otherwise: {differing}\n", fork::without_path(fork))
+    });
     let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
     format!(
         "\nAccounts\n{}\n{}Spec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\

@@ -280,14 +280,15 @@ mod tests {
             let request = String::from_utf8_lossy(&request[..length]).into_owned();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", GENUINE.len());
             socket.write_all((head + GENUINE).as_bytes()).unwrap();
-            request
+            // Open until it is read.
+            (request, socket)
         });
         let mut relay = Relay::open(&url).unwrap();
         assert_eq!(relay.pulses(&[1_000], &[1_000]), []);
-        let request = answering.join().unwrap();
+        let (request, _socket) = answering.join().unwrap();
         assert!(request.starts_with("GET /chain/public/1000 "), "{request}");
         let known = || relay.stock.lock().known.contains_key(&1_000);
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             if known() {
                 break;
             }
