@@ -4,6 +4,7 @@
 //! encrypted for the round. The key is derived from a public phrase, as `//Alice`'s is: a development chain
 //! keeps no secrets, and the same settings always make the same chain.
 
+use crate::relay::{self, Relay};
 use ark_ec::PrimeGroup as _;
 use ark_ff::PrimeField as _;
 use ark_serialize::CanonicalSerialize;
@@ -39,9 +40,18 @@ pub(crate) enum Zeal {
     Awaited,
 }
 
+/// Who signs.
+enum Signer {
+    /// This chain, with a key of its own.
+    Own(Scalar),
+    /// Quicknet, whose pulses are brought here.
+    Quicknet(Relay),
+    /// Nobody: a chain whose genesis names no beacon.
+    Nobody,
+}
+
 pub(crate) struct Beacon {
-    /// `None` signs nothing: a chain whose genesis names no beacon.
-    secret: Option<Scalar>,
+    signer: Signer,
     /// Blocks that go without pulses.
     withheld: u32,
 }
@@ -49,17 +59,26 @@ pub(crate) struct Beacon {
 impl Beacon {
     pub(crate) fn new() -> Self {
         let secret = Scalar::from_be_bytes_mod_order(&sp_io::hashing::sha2_256(PHRASE));
-        Self { secret: Some(secret), withheld: 0 }
+        Self { signer: Signer::Own(secret), withheld: 0 }
     }
 
     /// A beacon that never signs, as on a chain that nobody brings pulses to.
     pub(crate) fn silent() -> Self {
-        Self { secret: None, withheld: 0 }
+        Self { signer: Signer::Nobody, withheld: 0 }
+    }
+
+    /// Quicknet's own pulses.
+    pub(crate) fn quicknet(relay: Relay) -> Self {
+        Self { signer: Signer::Quicknet(relay), withheld: 0 }
     }
 
     /// The public key, 96 bytes (G2, compressed); none for a silent beacon.
     pub(crate) fn public(&self) -> Vec<u8> {
-        self.secret.map(|secret| bytes_of(&(PublicKeys::generator() * secret))).unwrap_or_default()
+        match &self.signer {
+            Signer::Own(secret) => bytes_of(&(PublicKeys::generator() * secret)),
+            Signer::Quicknet(_) => relay::public_key(),
+            Signer::Nobody => Vec::new(),
+        }
     }
 
     /// The next `blocks` blocks carry no pulse.
@@ -75,19 +94,26 @@ impl Beacon {
         awaited: &[u64],
         zeal: Zeal,
     ) -> Vec<Pulse> {
-        let Some(secret) = self.secret else { return Vec::new() };
         if self.withheld > 0 {
             self.withheld = self.withheld.saturating_sub(1);
             return Vec::new();
         }
         let rounds = due(now_ms, last_stored, awaited, zeal);
-        rounds.into_iter().map(|round| sign(secret, round)).collect()
+        match &mut self.signer {
+            Signer::Own(secret) => rounds.into_iter().map(|round| sign(*secret, round)).collect(),
+            Signer::Quicknet(relay) => relay.pulses(&rounds, awaited),
+            Signer::Nobody => Vec::new(),
+        }
     }
 }
 
+/// What a pulse signs.
+pub(crate) fn identity_of(round: u64) -> Identity {
+    Identity::new(b"", &sp_io::hashing::sha2_256(&round.to_be_bytes()))
+}
+
 fn sign(secret: Scalar, round: u64) -> Pulse {
-    let identity = Identity::new(b"", &sp_io::hashing::sha2_256(&round.to_be_bytes()));
-    let IBESecret(signature) = identity.extract::<TinyBLS381>(secret);
+    let IBESecret(signature) = identity_of(round).extract::<TinyBLS381>(secret);
     let signature = bytes_of(&signature);
     (round, sp_io::hashing::sha2_256(&signature).to_vec(), signature)
 }
@@ -177,8 +203,9 @@ mod tests {
     #[test]
     fn keys_and_signatures_have_quicknets_sizes() {
         let beacon = Beacon::new();
-        let (round, randomness, signature) = sign(beacon.secret.unwrap(), 1_000);
+        let Signer::Own(secret) = beacon.signer else { unreachable!("it is its own") };
+        let (round, randomness, signature) = sign(secret, 1_000);
         assert_eq!((round, randomness.len(), signature.len()), (1_000, 32, 48));
-        assert_eq!(beacon.public().len(), 96);
+        assert_eq!(Beacon::new().public().len(), 96);
     }
 }

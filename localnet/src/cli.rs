@@ -49,6 +49,12 @@ pub struct Args {
     /// Write the whole chain into this file at the end.
     #[arg(long, value_name = "FILE")]
     pub dump_state: Option<PathBuf>,
+    /// Whose drand pulses the chain carries: its own beacon's, or quicknet's, which the Python SDK encrypts for.
+    #[arg(long, value_name = "NAME", value_parser = ["own", "quicknet"], default_value = "own")]
+    pub beacon: String,
+    /// Where quicknet's pulses come from: a file with one a line, or an address with `/public/ROUND` below it.
+    #[arg(long, value_name = "FILE|URL", required_if_eq("beacon", "quicknet"))]
+    pub pulses: Option<String>,
     /// Go on from another subtensor's block: its state is fetched as it is read.
     #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["state", "genesis", "preset", "load_state", "dump_state"])]
     pub fork: Option<String>,
@@ -101,6 +107,7 @@ impl Args {
             spec,
             state_dir: self.state.clone(),
             keep_clock: self.keep_clock,
+            quicknet: self.pulses.clone().filter(|_| self.beacon == "quicknet"),
             fork: self.fork.as_ref().map(|endpoint| Fork {
                 endpoint: endpoint.clone(),
                 at: self.at.clone(),
@@ -148,7 +155,13 @@ fn greeting(args: &Args, genesis: &Genesis, chain: &Localnet) -> String {
     } else {
         format!("a block every {} ms", args.block_ms)
     };
-    let fork = args.fork.as_ref().map(|fork| format!("Fork of  {}\n", fork::without_path(fork)));
+    let fork = args.fork.as_ref().map(|fork| {
+        let differing = match chain.differing() {
+            [] => "nothing".to_owned(),
+            items => items.join(", "),
+        };
+        format!("Fork of  {}\nReads otherwise: {differing}\n", fork::without_path(fork))
+    });
     let kept = args.state.as_ref().map_or("in memory".to_owned(), |dir| dir.display().to_string());
     format!(
         "\nAccounts\n{}\n{}Spec     {}\nBlocks   {sealing}, finalized {} behind\nState    {kept}\n\

@@ -6,19 +6,21 @@
 
 use crate::{Spec, chain::Block};
 use codec::Decode as _;
+use frame_metadata::{RuntimeMetadata, RuntimeMetadataPrefixed, v14::StorageEntryType};
 use frame_support::storage::StoragePrefixedMap as _;
 use hash_db::Prefix;
 use jsonrpsee::{
     core::{client::ClientT as _, params::ArrayParams},
     ws_client::{WsClient, WsClientBuilder},
 };
-use node_subtensor_runtime::{Header, Runtime, StoredSlotDuration, drand};
+use node_subtensor_runtime::{Header, Runtime, StoredSlotDuration, drand, shown};
 use parking_lot::{Mutex, RwLock};
+use scale_info::{PortableRegistry, TypeDef};
 use serde_json::{Value, json};
 use sp_core::{H256, storage::Storage};
 use sp_runtime::{Digest, DigestItem};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -253,6 +255,77 @@ pub(crate) struct Begun {
     pub block: Block,
     pub genesis_hash: H256,
     pub spec_version: u32,
+    /// Storage items that are read otherwise here than there.
+    pub differing: Vec<String>,
+}
+
+/// Storage items and how they are written.
+type Layouts = BTreeMap<String, String>;
+
+/// Types are compared as far down as this; deeper they are taken to be alike.
+const MAX_DEPTH: usize = 8;
+
+fn layouts(metadata: &[u8]) -> Option<Layouts> {
+    let metadata = RuntimeMetadataPrefixed::decode(&mut &metadata[..]).ok()?;
+    let RuntimeMetadata::V14(metadata) = metadata.1 else { return None };
+    let types = &metadata.types;
+    let layout = |id: u32| layout(types, id, MAX_DEPTH);
+    let storages = metadata.pallets.iter().filter_map(|pallet| pallet.storage.as_ref());
+    let items = storages.flat_map(|storage| {
+        storage.entries.iter().map(|entry| {
+            let name = format!("{}.{}", storage.prefix, entry.name);
+            let written = match &entry.ty {
+                StorageEntryType::Plain(value) => layout(value.id),
+                StorageEntryType::Map { hashers, key, value } => {
+                    format!("{hashers:?} {} {}", layout(key.id), layout(value.id))
+                }
+            };
+            (name, written)
+        })
+    });
+    Some(items.collect())
+}
+
+/// How a type is written: names of types and fields do not matter, nor does what is wrapped alone.
+fn layout(types: &PortableRegistry, id: u32, depth: usize) -> String {
+    let Some(ty) = types.resolve(id) else { return "?".to_owned() };
+    let name = ty.path.segments.last().map_or("", String::as_str);
+    if ["RuntimeCall", "RuntimeEvent", "UncheckedExtrinsic"].contains(&name) {
+        return name.to_owned();
+    }
+    let Some(depth) = depth.checked_sub(1) else { return String::new() };
+    let of = |id: u32| layout(types, id, depth);
+    let all = |ids: Vec<u32>| match ids.as_slice() {
+        [only] => of(*only),
+        ids => format!("({})", ids.iter().map(|id| of(*id)).collect::<Vec<_>>().join(",")),
+    };
+    match &ty.type_def {
+        TypeDef::Primitive(primitive) => format!("{primitive:?}"),
+        TypeDef::Compact(compact) => format!("compact {}", of(compact.type_param.id)),
+        TypeDef::Array(array) => format!("[{};{}]", of(array.type_param.id), array.len),
+        TypeDef::Sequence(sequence) => format!("[{}]", of(sequence.type_param.id)),
+        TypeDef::BitSequence(_) => "bits".to_owned(),
+        TypeDef::Tuple(tuple) => all(tuple.fields.iter().map(|field| field.id).collect()),
+        TypeDef::Composite(composite) => {
+            all(composite.fields.iter().map(|field| field.ty.id).collect())
+        }
+        TypeDef::Variant(variants) => {
+            let variants = variants.variants.iter().map(|variant| {
+                let fields = variant.fields.iter().map(|field| field.ty.id).collect();
+                format!("{}{}", variant.index, all(fields))
+            });
+            format!("<{}>", variants.collect::<Vec<_>>().join("|"))
+        }
+    }
+}
+
+/// Storage items that both chains have and write differently: what the other wrote is read otherwise here.
+fn differing(theirs: &[u8]) -> Option<Vec<String>> {
+    let (theirs, ours) = (layouts(theirs)?, layouts(&shown::metadata().to_vec())?);
+    let differs = |(name, layout): (String, String)| {
+        (theirs.get(&name).is_some_and(|theirs| *theirs != layout)).then_some(name)
+    };
+    Some(ours.into_iter().filter_map(differs).collect())
 }
 
 /// A raw key and its value.
@@ -320,6 +393,11 @@ pub(crate) fn begin(fork: &Fork) -> Result<Begun, ForkError> {
         .map_err(|_| ForkError::Nonsense { method: "chain_getBlockHash" })?;
     let version = ask("state_getRuntimeVersion", vec![json!(at)])?;
     let spec_version = spec_of(&version)?;
+    let metadata = ask("state_getMetadata", vec![json!(at)])?;
+    let differing = metadata
+        .as_str()
+        .and_then(|metadata| differing(&const_hex::decode(metadata).ok()?))
+        .ok_or(ForkError::Nonsense { method: "state_getMetadata" })?;
     let (cache, nodes) = match &fork.cache {
         Some(folder) => {
             let (cache, nodes) = Cache::open(folder, &at)?;
@@ -334,6 +412,7 @@ pub(crate) fn begin(fork: &Fork) -> Result<Begun, ForkError> {
         block: Block { hash: at, header, body: Vec::new() },
         genesis_hash,
         spec_version,
+        differing,
     })
 }
 
@@ -425,4 +504,27 @@ pub(crate) fn default_cache() -> Option<PathBuf> {
         Some(PathBuf::from(home).join(".cache"))
     });
     cache.filter(|folder| folder.is_absolute()).map(|folder| folder.join("ganglion").join("forks"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode as _;
+
+    #[test]
+    fn items_that_are_written_differently_are_named() {
+        let ours = shown::metadata().to_vec();
+        assert_eq!(differing(&ours), Some(Vec::new()));
+        let mut changed = RuntimeMetadataPrefixed::decode(&mut &ours[..]).unwrap();
+        let RuntimeMetadata::V14(metadata) = &mut changed.1 else { unreachable!("it is 14") };
+        let storages = metadata.pallets.iter_mut().filter_map(|pallet| pallet.storage.as_mut());
+        let mut items = storages.flat_map(|storage| &mut storage.entries);
+        let tempo = items.find(|entry| entry.name == "Tempo").unwrap();
+        let StorageEntryType::Map { key, value, .. } = &tempo.ty else { unreachable!("a map") };
+        // A plain value where there was a map, of the key's type.
+        assert_ne!(key, value);
+        tempo.ty = StorageEntryType::Plain(*key);
+        assert_eq!(differing(&changed.encode()), Some(vec!["SubtensorModule.Tempo".to_owned()]));
+        assert_eq!(differing(b"meta"), None);
+    }
 }

@@ -32,6 +32,7 @@ mod genesis;
 mod node;
 mod operator;
 mod pool;
+mod relay;
 mod rhythm;
 mod rpc;
 mod service;
@@ -46,6 +47,7 @@ pub use fork::{Fork, ForkError};
 pub use genesis::{DEV_ACCOUNTS, Genesis, GenesisError, GenesisNeuron, GenesisSubnet, TAO};
 pub use node::Sealing;
 pub use pool::PoolRefusal;
+pub use relay::{NoPulse, RelayError};
 pub use service::{BlockId, Error, Localnet, spawn};
 
 use std::{
@@ -81,6 +83,9 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Blocks that are mined ahead do not move the clock (drand rounds stay the wall clock's).
     pub keep_clock: bool,
+    /// Where quicknet's own pulses come from, a file or a relay's address; the chain has a beacon of its own
+    /// without.
+    pub quicknet: Option<String>,
     /// The chain that this one is a fork of; then the genesis names the sudo key and the beacon only.
     pub fork: Option<Fork>,
 }
@@ -118,6 +123,7 @@ impl Default for Config {
             spec: Spec::default(),
             state_dir: None,
             keep_clock: false,
+            quicknet: None,
             fork: None,
         }
     }

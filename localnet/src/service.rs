@@ -11,6 +11,7 @@ use crate::{
     fork::{self, Fork, ForkError},
     genesis::{GenesisError, dev_pair},
     node::{Node, Parts},
+    relay::{Relay, RelayError},
     rpc::{self, FaultyLayer},
 };
 use codec::Encode as _;
@@ -59,6 +60,9 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// There are no pulses of quicknet's.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// There is no fork.
     #[error(transparent)]
     Fork(#[from] ForkError),
@@ -134,6 +138,8 @@ impl From<&Block> for BlockId {
 pub struct Localnet {
     node: Arc<Node>,
     address: SocketAddr,
+    /// What is read otherwise on this fork.
+    differing: Vec<String>,
     /// In the order in which they stop: the author first, so that the last block is told to all.
     author: Option<Author>,
     server: Option<RpcServer>,
@@ -154,21 +160,22 @@ pub fn spawn(config: Config) -> Result<Localnet, Error> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = listen(address)?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-    let node = Arc::new(Node::new(assemble(&config)?));
+    let (parts, differing) = assemble(&config)?;
+    let node = Arc::new(Node::new(parts));
     if node.chain.best().header.number == 0 {
         node.seal()?;
     }
     let server = RpcServer::start(listener, &node)?;
     let author = Some(Author::start(Arc::clone(&node))?);
-    Ok(Localnet { node, address, author, server: Some(server) })
+    Ok(Localnet { node, address, differing, author, server: Some(server) })
 }
 
 /// The node of a new chain, or of the one in the state directory.
-fn assemble(config: &Config) -> Result<Parts, Error> {
+fn assemble(config: &Config) -> Result<(Parts, Vec<String>), Error> {
     if let Some(fork) = &config.fork {
         return fork_off(config, fork);
     }
-    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+    let beacon = beacon(config)?;
     let block_time = config.block_time();
     let storage = config.genesis.storage(config.spec, block_time, beacon.public())?;
     let fresh = Chain::new(&storage, config.history);
@@ -180,7 +187,7 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
             (chain, clock, Some(disk))
         }
     };
-    Ok(Parts {
+    let parts = Parts {
         chain,
         clock,
         disk,
@@ -191,14 +198,24 @@ fn assemble(config: &Config) -> Result<Parts, Error> {
         genesis: Some(storage),
         history: config.history,
         keep_clock: config.keep_clock,
+    };
+    Ok((parts, Vec::new()))
+}
+
+fn beacon(config: &Config) -> Result<Beacon, Error> {
+    Ok(match &config.quicknet {
+        Some(source) => Beacon::quicknet(Relay::open(source)?),
+        None if config.genesis.beacon => Beacon::new(),
+        None => Beacon::silent(),
     })
 }
 
 /// The node of a chain that goes on from another chain's block.
-fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
-    let beacon = if config.genesis.beacon { Beacon::new() } else { Beacon::silent() };
+fn fork_off(config: &Config, fork: &Fork) -> Result<(Parts, Vec<String>), Error> {
+    let beacon = beacon(config)?;
     let block_time = config.block_time();
-    let begun = fork::begin(fork)?;
+    let mut begun = fork::begin(fork)?;
+    let differing = std::mem::take(&mut begun.differing);
     let at = begun.block.hash;
     if begun.spec_version > config.spec.version() {
         let (theirs, ours) = (begun.spec_version, config.spec.version());
@@ -217,7 +234,7 @@ fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
     let last_ms =
         execution::read(&backend, Timestamp::get).map_err(|error| state(error.to_string()))?;
     drop(backend);
-    Ok(Parts {
+    let parts = Parts {
         chain,
         clock: Clock::going_on(block_time, last_ms),
         disk: None,
@@ -228,7 +245,8 @@ fn fork_off(config: &Config, fork: &Fork) -> Result<Parts, Error> {
         genesis: None,
         history: config.history,
         keep_clock: config.keep_clock,
-    })
+    };
+    Ok((parts, differing))
 }
 
 /// The chain that `dir` holds, or `fresh`, which it holds from now on.
@@ -293,6 +311,12 @@ impl Localnet {
     /// The endpoint, such as `ws://127.0.0.1:9944`.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// On a fork: storage items whose encoding differs from the other chain's, so that they are read
+    /// otherwise here.
+    pub fn differing(&self) -> &[String] {
+        &self.differing
     }
 
     /// The port it listens on.
