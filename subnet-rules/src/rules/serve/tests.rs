@@ -186,7 +186,8 @@ fn law_l2_single_canonical_bytes() {
     let proven = Answer { reference: Some("red cup".into()), ..answer("a cup", 9) };
     assert_eq!(judged(&rule, &draw, proven.clone())[0].1, trials(0, 1));
     let text = serde_json::to_value(Measurement::Answered(proven)).unwrap();
-    let fields: Vec<_> = text["answered"].as_object().unwrap().keys().cloned().collect();
+    let mut fields: Vec<_> = text["answered"].as_object().unwrap().keys().cloned().collect();
+    fields.sort_unstable();
     let known = [
         // How far what the miner says of its tokens lies from the validator's own pass.
         "account",
