@@ -22,10 +22,10 @@ pub(crate) enum Takes {
     Hash,
 }
 
-/// A chain with a subnet of four neurons at most. Its epochs last four seconds, longer than a round of
+/// A chain with a subnet of four neurons at most. Its epochs last ten seconds, longer than a round of
 /// the beacon.
 pub(crate) fn chain(takes: Takes) -> Localnet {
-    chain_of(takes, Duration::from_millis(100), History::Archive)
+    chain_of(takes, Duration::from_millis(250), History::Archive)
 }
 
 /// The same, with blocks of this time and a node that keeps these states.
