@@ -207,6 +207,11 @@ pub trait Rule: Send + Sync + 'static {
         tools: &Tools<'_>,
     ) -> impl Future<Output = Result<Self::Measurement, ToolError>> + Send;
 
+    /// Why a measurement is of no answer, where it is of none: for whoever reads what came of a round.
+    fn fault(&self, _measurement: &Self::Measurement) -> Option<Fault> {
+        None
+    }
+
     /// Evidence from what was measured; the same on every machine.
     fn judge(
         &self,

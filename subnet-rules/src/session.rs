@@ -128,6 +128,14 @@ pub struct Taken {
     place: usize,
     miner: Hotkey,
     measurement: Box<dyn Any + Send>,
+    fault: Option<Fault>,
+}
+
+impl Taken {
+    /// Why it is of no answer, where it is of none.
+    pub const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
 }
 
 impl fmt::Debug for Taken {
@@ -486,12 +494,13 @@ impl<R: Rule> Round for RoundOf<R> {
         tools: &Tools<'_>,
     ) -> Result<Taken, ToolError> {
         let measured = self.measured(place, miner, came, tools).await?;
-        Ok(Taken { place, miner, measurement: Box::new(measured.measurement) })
+        let fault = self.rule.fault(&measured.measurement);
+        Ok(Taken { place, miner, measurement: Box::new(measured.measurement), fault })
     }
 
     fn judge(self: Box<Self>, taken: Vec<Taken>, logged: bool) -> Judged {
         let mut measured: Vec<Vec<MeasuredOf<R>>> = self.tasks.iter().map(|_| Vec::new()).collect();
-        for Taken { place, miner, measurement } in taken {
+        for Taken { place, miner, measurement, .. } in taken {
             if let (Some(of_task), Ok(measurement)) =
                 (measured.get_mut(place), measurement.downcast::<R::Measurement>())
             {

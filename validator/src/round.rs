@@ -117,7 +117,11 @@ impl Hands {
                 findings: Vec::new(),
             };
             match taken {
-                Ok(taken) => (Some(taken), (*place, row(outcome(exchanged)))),
+                Ok(taken) => {
+                    let outcome =
+                        taken.fault().map_or_else(|| outcome(exchanged), Outcome::Unanswered);
+                    (Some(taken), (*place, row(outcome)))
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, %miner, "an answer is not scored");

@@ -85,8 +85,9 @@ pub(super) fn dumps(value: &Value, style: Style) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let mut out = serde_json::Serializer::with_formatter(&mut bytes, format);
     if style.sorted {
-        // Maps of `serde_json` come in the order of their keys.
-        serde_json::to_value(value).and_then(|value| value.serialize(&mut out)).map_err(bad)?;
+        let mut value = serde_json::to_value(value).map_err(bad)?;
+        value.sort_all_objects();
+        value.serialize(&mut out).map_err(bad)?;
     } else {
         value.serialize(&mut out).map_err(bad)?;
     }

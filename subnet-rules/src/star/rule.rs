@@ -273,6 +273,13 @@ impl Rule for Star {
         }
     }
 
+    fn fault(&self, measurement: &Reply) -> Option<Fault> {
+        match measurement {
+            Reply::Unanswered(fault) => Some(*fault),
+            Reply::Answered { .. } => None,
+        }
+    }
+
     fn judge(
         &self,
         draw: &Draw<Value, Draws>,

@@ -283,6 +283,13 @@ impl Rule for Forge {
         })
     }
 
+    fn fault(&self, measurement: &Measurement) -> Option<Fault> {
+        match measurement {
+            Measurement::Unanswered(fault) | Measurement::Unopened(fault) => Some(*fault),
+            _ => None,
+        }
+    }
+
     fn judge(
         &self,
         _draw: &ForgeDraw,

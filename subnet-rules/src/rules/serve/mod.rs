@@ -35,7 +35,7 @@ pub use measurement::{Answer, Measurement};
 pub use params::{AccountLimits, Params, ParamsError};
 pub use wording::Wording;
 
-use crate::exchange::Exchanged;
+use crate::exchange::{Exchanged, Fault};
 use crate::manifest::{Manifest, ManifestError};
 use crate::native::{Coded, Naming, RuleError};
 use crate::prf::Prf;
@@ -290,6 +290,13 @@ impl Rule for Serve {
         tools: &Tools<'_>,
     ) -> Result<Measurement, ToolError> {
         measure::measure(asked, came, tools, self.params.account.is_some()).await
+    }
+
+    fn fault(&self, measurement: &Measurement) -> Option<Fault> {
+        match measurement {
+            Measurement::Unanswered(fault) => Some(*fault),
+            _ => None,
+        }
     }
 
     fn judge(

@@ -247,6 +247,13 @@ impl Rule for Topic {
         Draw { public: Question { series }, secret: Truth(truth) }
     }
 
+    fn fault(&self, measurement: &Measurement) -> Option<Fault> {
+        match measurement {
+            Measurement::Unanswered(fault) => Some(*fault),
+            _ => None,
+        }
+    }
+
     fn judge(
         &self,
         draw: &TopicDraw,
