@@ -315,6 +315,14 @@ async fn a_clock_that_differs_from_the_chains_is_an_objection() {
     let head = chain.finalized_head().await.unwrap();
     let ahead = chain.time_of(head.hash).await.unwrap().unwrap() + 11_000;
     stage::ask(&node.url(), "dev_setTime", &serde_json::json!([ahead])).await;
+    // A leap that a program sees is a local chain's own; what it finds at its start is a clock.
+    loop {
+        let head = chain.finalized_head().await.unwrap();
+        if chain.time_of(head.hash).await.unwrap().unwrap() >= ahead {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let running = start(&proxy.url(), dir.path(), &[]);
     running.until_it_says("behind the chain's newest block").await;
 }
