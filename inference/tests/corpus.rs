@@ -79,7 +79,7 @@ async fn fault(case: &Value, prompt: &[u32]) -> Option<String> {
         }
         let clear = gaps[position] > GAP;
         counted += usize::from(clear);
-        if clear && f64::from(check.seeded_token) != greedy[position] {
+        if clear && (f64::from(check.seeded_token) - greedy[position]).abs() > 0.5 {
             return Some(format!("{name}, position {position}: another greedy token"));
         }
     }
@@ -88,6 +88,11 @@ async fn fault(case: &Value, prompt: &[u32]) -> Option<String> {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "token ids, written as numbers"
+)]
 async fn every_family_computes_what_its_reference_does() {
     let corpus = corpus();
     let prompt: Vec<u32> = numbers(&corpus, "prompt").iter().map(|&id| id as u32).collect();

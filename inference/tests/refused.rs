@@ -221,10 +221,10 @@ fn sharded() -> tempfile::TempDir {
     let dir = hub("llama", |_| {});
     let all = tensors(&case("llama"));
     std::fs::remove_file(dir.path().join("model.safetensors")).unwrap();
-    let (mut parts, mut map) = ([Default::default(), Default::default()], Vec::new());
+    let (mut parts, mut map) = ([const { std::collections::BTreeMap::new() }; 2], Vec::new());
     let files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
     for (number, (name, tensor)) in all.iter().enumerate() {
-        std::collections::BTreeMap::insert(&mut parts[number % 2], name.clone(), tensor.clone());
+        parts[number % 2].insert(name.clone(), tensor.clone());
         map.push((name.as_str(), files[number % 2]));
     }
     for (file, part) in files.iter().zip(&parts) {
@@ -243,7 +243,9 @@ fn the_index_says_which_files_make_a_checkpoint() {
     assert_eq!(load(&path("model-00002-of-00002.safetensors")).unwrap().id(), plain);
     // A stray file with other numbers for a tensor.
     let mut stray = tensors(&case("llama"));
-    stray.values_mut().for_each(|tensor| tensor.bytes.reverse());
+    for tensor in stray.values_mut() {
+        tensor.bytes.reverse();
+    }
     write_safetensors(&path("adapter.safetensors"), &stray);
     let model = load(dir.path()).unwrap();
     assert_eq!(model.id(), plain);

@@ -46,6 +46,7 @@ fn file(vocabulary: &Value, settings: &Value) -> Gguf {
         file.set(&key("merges"), Entry::Texts(texts(&vocabulary["merges"])));
     }
     if let Some(scores) = vocabulary["scores"].as_array() {
+        #[expect(clippy::cast_possible_truncation, reason = "they were written as f32")]
         let scores = scores.iter().map(|score| score.as_f64().unwrap() as f32).collect();
         file.set(&key("scores"), Entry::F32s(scores));
     }

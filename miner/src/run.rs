@@ -76,10 +76,7 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     let _lock = HotkeyLock::acquire(&state, &hotkey, "miner")?;
     let health = Health::default();
     let listener = listen(&config).await?;
-    let bound = listener.local_addr().map_err(|source| Error::Listen {
-        address: SocketAddr::new(config.axon.bind, config.axon.port),
-        source,
-    })?;
+    let bound = listener.local_addr().map_err(|source| not_listening(&config, source))?;
     let wanted =
         axon::announced(&config.axon, bound, local).ok_or(Error::NoExternalAddress { bound })?;
 
@@ -136,14 +133,9 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     let gate = gate(&config, &keypair, Arc::clone(&roster), &state)?;
     let counters = Arc::clone(&gate.1);
     health.metrics.append(move |text| counters.render(text));
-    let mut guarded = service.router();
-    if let Some(surface) = surface.clone() {
-        guarded = guarded.merge(surface.router());
-    }
-    let mut router = gate.0.guard(guarded);
-    if let Some(surface) = surface {
-        router = router.merge(surface.open());
-    }
+    let (routes, open) =
+        surface.map_or_else(Default::default, |surface| (surface.clone().router(), surface.open()));
+    let router = gate.0.guard(service.router().merge(routes)).merge(open);
     let limits = wire::server::Limits::default();
     tasks.spawn({
         let stop = shutdown.clone();
@@ -175,9 +167,14 @@ pub async fn run_with(config: Config, parts: Parts, shutdown: Shutdown) -> Resul
     Ok(())
 }
 
+const fn not_listening(config: &Config, source: std::io::Error) -> Error {
+    let address = SocketAddr::new(config.axon.bind, config.axon.port);
+    Error::Listen { address, source }
+}
+
 async fn listen(config: &Config) -> Result<TcpListener, Error> {
     let address = SocketAddr::new(config.axon.bind, config.axon.port);
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| not_listening(config, source))
 }
 
 /// The listener for plain clients, where one is wanted.

@@ -136,9 +136,8 @@ impl Refused {
         match self {
             Self::Wire(refusal) => refusal.0.as_str(),
             Self::UnknownRule(_) => "unknown_rule",
-            Self::Conflict(_) => "conflict",
+            Self::Conflict(_) | Self::Work(WorkError::Unknown) => "conflict",
             Self::Work(WorkError::Task(_)) => "bad_message",
-            Self::Work(WorkError::Unknown) => "conflict",
             Self::Work(WorkError::Busy) => "too_many",
             Self::Work(_) => "worker_failed",
         }
@@ -185,7 +184,9 @@ impl Tasks {
         let _slot = slot.ok_or(Refused::Wire(Refusal(Code::TooMany)))?;
         let (hotkey, task) = (caller.hotkey(), envelope.task);
         match (served.exchange, envelope.phase) {
-            (Exchange::Once, Phase::Once) => self.work(&served, &hotkey, envelope).await,
+            (Exchange::Once, Phase::Once) | (Exchange::Staged, Phase::Open) => {
+                self.work(&served, &hotkey, envelope).await
+            }
             (Exchange::Sealed, Phase::Commit) => {
                 self.begin(hotkey, task)?;
                 let answer = self.work(&served, &hotkey, envelope).await?;
@@ -209,7 +210,6 @@ impl Tasks {
                 self.begin(hotkey, task)?;
                 self.work(&served, &hotkey, envelope).await
             }
-            (Exchange::Staged, Phase::Open) => self.work(&served, &hotkey, envelope).await,
             _ => Err(WorkError::Task("this phase is none of the rule's exchange".into()).into()),
         }
     }

@@ -173,7 +173,6 @@ impl Examine {
         self.every.unwrap_or(EVERY)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

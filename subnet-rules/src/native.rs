@@ -81,16 +81,20 @@ pub trait Coded: Rule + Sized {
     }
 }
 
+type Played = fn(Manifest, &Rehearsal<'_>, &mut dyn Write) -> Result<(Season, Report), NativeError>;
+
+type Worker = fn(Manifest, &Hotkey, Kind) -> Result<Option<Arc<dyn Work>>, RuleError>;
+
 /// The code of a rule, as functions of a manifest.
 #[derive(Clone, Copy)]
 pub(crate) struct Native {
     name: &'static str,
     session: fn(Manifest) -> Result<Box<dyn Session>, RuleError>,
-    season: fn(Manifest, &Rehearsal<'_>, &mut dyn Write) -> Result<(Season, Report), NativeError>,
+    season: Played,
     replay: fn(Manifest, &mut dyn BufRead) -> Result<Replayed, NativeError>,
     check: fn(Manifest, Option<&str>) -> Result<usize, NativeError>,
     exchange: fn(Manifest) -> Result<Exchange, RuleError>,
-    worker: fn(Manifest, &Hotkey, Kind) -> Result<Option<Arc<dyn Work>>, RuleError>,
+    worker: Worker,
     unnamed: fn(&Manifest) -> Option<&'static str>,
     naming: for<'a> fn(Manifest, &'a dyn Reference) -> Naming<'a>,
     names: fn(&Manifest) -> Option<String>,

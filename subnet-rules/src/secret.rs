@@ -280,7 +280,7 @@ mod tests {
             Ticket { secret: Digest([9; 32]), ..ticket.clone() },
             Ticket { validator: other.validator, ..ticket.clone() },
             Ticket { beacon: later, ..ticket.clone() },
-            Ticket { proof: other.proof.clone(), ..ticket.clone() },
+            Ticket { proof: other.proof, ..ticket.clone() },
             Ticket { proof: Some(Proof { output: String::new(), proof: "zz".into() }), ..ticket },
         ] {
             assert_eq!(forged.check(), Err(ForgedTicket), "{forged:?}");

@@ -302,9 +302,8 @@ impl<R: Rule> Session for Examiner<R> {
         let mut left_out = Vec::new();
         for findings in &judged.findings {
             match self.record(epoch, findings) {
-                Ok(()) => {}
                 Err(ExamineError::Book { hotkey, source }) => left_out.push((hotkey, source)),
-                Err(ExamineError::Judge(_)) => {}
+                Ok(()) | Err(ExamineError::Judge(_)) => {}
             }
         }
         if let Some(state) = judged.state.take().and_then(|state| state.downcast().ok()) {

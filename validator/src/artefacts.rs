@@ -133,14 +133,13 @@ impl Fetcher {
         height: u64,
     ) -> Artefact {
         let commitment = commitment(&declared.digest, &seen.miner);
-        let bytes = match self.known(&commitment, height) {
-            Some(kept) => Ok(kept.bytes),
-            None => {
-                let fetching = self.fetch(client, endpoint, declared);
-                let fetched = tokio::time::timeout(DEADLINE, fetching).await;
-                let fetched = fetched.unwrap_or(Err(Fault::Timeout));
-                fetched.map(|bytes| self.keep(commitment, seen, bytes, height))
-            }
+        let bytes = if let Some(kept) = self.known(&commitment, height) {
+            Ok(kept.bytes)
+        } else {
+            let fetching = self.fetch(client, endpoint, declared);
+            let fetched = tokio::time::timeout(DEADLINE, fetching).await;
+            let fetched = fetched.unwrap_or(Err(Fault::Timeout));
+            fetched.map(|bytes| self.keep(commitment, seen, bytes, height))
         };
         Artefact { commitment, committed_at: seen.committed_at, bytes }
     }

@@ -29,7 +29,7 @@ pub enum Error {
     Package(#[from] PackageError),
     /// The rule cannot be used here.
     #[error("miners cannot be asked by this rule")]
-    Rule(#[from] NativeError),
+    Rule(#[source] Box<NativeError>),
     /// The rule is for another model than the one here.
     #[error("the rule names the model {named}, and this validator has {ours}")]
     OtherModel {
@@ -103,6 +103,12 @@ pub enum Error {
     Task(#[from] tokio::task::JoinError),
 }
 
+impl From<NativeError> for Error {
+    fn from(error: NativeError) -> Self {
+        Self::Rule(Box::new(error))
+    }
+}
+
 impl Error {
     /// Whether trying again cannot help: the program ends, and says why.
     pub const fn is_fatal(&self) -> bool {
@@ -151,7 +157,7 @@ impl Explain for Error {
             Self::OtherModel { named, .. } => {
                 format!("--model names the model that the rule is for: {named}")
             }
-            Self::Rule(NativeError::Unnamed { .. }) => {
+            Self::Rule(error) if matches!(**error, NativeError::Unnamed { .. }) => {
                 "`ganglion rules calibrate FOLDER --model MODEL` names one".into()
             }
             Self::Rule(_) => "`ganglion rules check` says more".into(),

@@ -76,7 +76,7 @@ impl Hands {
         let (taken, rows) = self.measure(&*round, &asked, &came).await;
         let (epoch, block) = (round.ticket().beacon.epoch, round.ticket().beacon.height);
         if let Some(dir) = &self.audit {
-            self.keep(dir, &*round, &came).await;
+            Self::keep(dir, &*round, &came);
         }
         let logged = self.audit.is_some();
         let judged = spawn_blocking(move || round.judge(taken, logged)).await;
@@ -136,12 +136,7 @@ impl Hands {
     }
 
     /// Keeps what was answered, for whoever verifies it later.
-    async fn keep(
-        &self,
-        dir: &std::path::Path,
-        round: &dyn Round,
-        came: &[(usize, Hotkey, Exchanged)],
-    ) {
+    fn keep(dir: &std::path::Path, round: &dyn Round, came: &[(usize, Hotkey, Exchanged)]) {
         let (epoch, block) = (round.ticket().beacon.epoch, round.ticket().beacon.height);
         for (place, miner, exchanged) in came {
             let Exchanged::Replied(message) = exchanged else { continue };

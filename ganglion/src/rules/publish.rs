@@ -69,7 +69,7 @@ pub(super) enum PublishError {
     Package(#[from] PackageError),
     /// Validators could not ask by it.
     #[error("validators cannot ask by this rule")]
-    Exam(#[source] NativeError),
+    Exam(#[source] Box<NativeError>),
     /// The rule does not hold what it says.
     #[error("the rule is not valid")]
     Check(#[source] Box<NativeError>),
@@ -144,7 +144,7 @@ impl Explain for PublishError {
         let hint = match self {
             Self::Identity(error) => return error.hints(),
             Self::Link(_) => "`ganglion localnet` starts a chain on this machine; -n names another",
-            Self::Exam(NativeError::Unnamed { .. }) => {
+            Self::Exam(error) if matches!(**error, NativeError::Unnamed { .. }) => {
                 "`ganglion rules calibrate FOLDER --model MODEL` names the model it is for"
             }
             Self::Exam(_) | Self::Package(_) | Self::Check(_) => {
@@ -189,7 +189,7 @@ async fn reach(flags: &Flags<OwnerSettings>, stop: &Shutdown) -> Result<Place, P
 /// Signs a rule, checks that validators will find it, and puts it on chain.
 pub(super) async fn publish(args: PublishArgs, stop: Shutdown) -> Result<(), PublishError> {
     let package = Package::open(&args.folder)?;
-    native::askable(&package).map_err(PublishError::Exam)?;
+    native::askable(&package).map_err(|error| PublishError::Exam(Box::new(error)))?;
     let program = Program::this(&HOST).map_err(PublishError::Host)?;
     let trials = Package::trials(&args.folder.display().to_string())?;
     native::check(&package, &trials, &program)

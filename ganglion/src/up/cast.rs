@@ -84,7 +84,7 @@ async fn on_stage(
     match engine.filter(|_| needy) {
         Some(engine) => {
             let named = native::named(&part, &EngineReference(Arc::clone(engine))).await;
-            named.map_err(UpError::Rule)
+            named.map_err(UpError::from)
         }
         None => Ok(part),
     }
@@ -106,12 +106,7 @@ async fn load_model(args: &UpArgs) -> Result<Arc<Engine>, UpError> {
 
 impl Cast {
     /// Starts everybody.
-    pub(super) async fn start(
-        args: &UpArgs,
-        stage: &Stage,
-        play: &Play,
-        shutdown: &Shutdown,
-    ) -> Result<Self, UpError> {
+    pub(super) fn start(args: &UpArgs, stage: &Stage, play: &Play, shutdown: &Shutdown) -> Self {
         let mut cast =
             Self { tasks: JoinSet::new(), statuses: Vec::new(), shutdown: shutdown.child_token() };
         for player in &stage.players {
@@ -120,7 +115,7 @@ impl Cast {
                 Role::Validator => cast.start_validator(args, stage, player, play),
             }
         }
-        Ok(cast)
+        cast
     }
 
     fn start_miner(

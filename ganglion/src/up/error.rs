@@ -54,7 +54,7 @@ pub enum UpError {
     Package(#[from] subnet_rules::package::PackageError),
     /// The rule cannot be used with the model.
     #[error("the rule cannot be played")]
-    Rule(#[from] subnet_rules::native::NativeError),
+    Rule(#[source] Box<subnet_rules::native::NativeError>),
     /// The engine did not start.
     #[error("the engine cannot start")]
     Engine(#[from] inference::EngineError),
@@ -114,6 +114,12 @@ impl Explain for UpError {
             Self::Io { .. } => vec!["choose another folder with `--keep DIR`".into()],
             _ => Vec::new(),
         }
+    }
+}
+
+impl From<subnet_rules::native::NativeError> for UpError {
+    fn from(error: subnet_rules::native::NativeError) -> Self {
+        Self::Rule(Box::new(error))
     }
 }
 

@@ -47,7 +47,7 @@ async fn run_on(screen: &Screen, args: &UpArgs, shutdown: Shutdown) -> Result<Re
     } else {
         say(&stage.describe());
     }
-    let mut cast = Cast::start(args, &stage, &play, &shutdown).await?;
+    let mut cast = Cast::start(args, &stage, &play, &shutdown);
     let mut observer = Observer::new(args, &stage, &play, cast.validator_statuses());
     let outcome = tokio::select! {
         biased;

@@ -286,7 +286,7 @@ impl Rule for Forge {
     fn fault(&self, measurement: &Measurement) -> Option<Fault> {
         match measurement {
             Measurement::Unanswered(fault) | Measurement::Unopened(fault) => Some(*fault),
-            _ => None,
+            Measurement::Worked { .. } => None,
         }
     }
 

@@ -295,7 +295,7 @@ impl Rule for Serve {
     fn fault(&self, measurement: &Measurement) -> Option<Fault> {
         match measurement {
             Measurement::Unanswered(fault) => Some(*fault),
-            _ => None,
+            Measurement::Answered(_) => None,
         }
     }
 

@@ -250,7 +250,7 @@ impl Rule for Topic {
     fn fault(&self, measurement: &Measurement) -> Option<Fault> {
         match measurement {
             Measurement::Unanswered(fault) => Some(*fault),
-            _ => None,
+            Measurement::Opened { .. } => None,
         }
     }
 

@@ -142,7 +142,9 @@ impl Forecasting {
                 && let Some(values) = answer.as_array_mut()
             {
                 // It opens what it likes better once the others are open.
-                values.iter_mut().for_each(|value| *value = json!(value.as_i64().unwrap_or(0) + 1));
+                for value in values {
+                    *value = json!(value.as_i64().unwrap_or(0) + 1);
+                }
             }
         })
     }

@@ -51,11 +51,14 @@ pub fn read(bytes: &[u8]) -> Option<Vec<i16>> {
     fits.then(|| words.iter().map(|word| i16::from_le_bytes(*word)).collect())
 }
 
+/// A file's bytes, and the model in them if there is one.
+type Shelved = (Arc<[u8]>, Option<Arc<Model>>);
+
 /// Models kept ready, and the documents of the latest exam.
 #[derive(Debug, Default)]
 pub struct Shelf {
     /// By the very bytes that they came from.
-    models: Mutex<VecDeque<(Arc<[u8]>, Option<Arc<Model>>)>>,
+    models: Mutex<VecDeque<Shelved>>,
     exam: Mutex<Option<(Exam, Documents)>>,
 }
 
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_table_survives_its_file_and_anything_else_is_none() {
-        let logits: Vec<i16> = (0..CONTEXTS * SYMBOLS).map(|at| (at % 91) as i16).collect();
+        let logits: Vec<i16> = (0..91).cycle().take(CONTEXTS * SYMBOLS).collect();
         let file = write(&logits);
         assert_eq!(read(&file), Some(logits));
         assert_eq!(read(&file[..file.len() - 1]), None);
