@@ -1,6 +1,6 @@
 //! The shape of a decoder and what its layers compute, read from `config.json` or from GGUF metadata.
 //!
-//! A family is a row of a table ([`family`]): which norms, biases and scales its layers have, and what
+//! A family is a row of a table (`family`): which norms, biases and scales its layers have, and what
 //! its files call them. A field that is in none of the lists refuses the load, by name: it may change the
 //! computation.
 

@@ -18,7 +18,7 @@
 //! f32 operation for each factor and term; weights are f32 and their sums f64. A draw is a function of
 //! logits, prompt, text so far, seed and these parameters, so that whoever has them repeats it. Where two
 //! implementations' logits differ in the last bits, what stays may differ by a token at the edge:
-//! [`Shaped::margin`] is then small.
+//! `Shaped::margin` is then small.
 
 use std::{
     collections::{BTreeMap, HashMap},

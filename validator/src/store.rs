@@ -3,7 +3,7 @@
 //!
 //! Every transaction is on disk before it counts (`synchronous = FULL`), the file is locked for as
 //! long as it is open, every row carries a checksum over its contents, and the journal's rows are
-//! chained ([`chained`]), so that a changed bit or a missing row is a named error and never a
+//! chained (`chained`), so that a changed bit or a missing row is a named error and never a
 //! different weight vector. A rollback journal, not a write-ahead log: what was committed is in the
 //! file itself, and no second file can lose it.
 //!

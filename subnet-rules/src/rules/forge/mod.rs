@@ -94,7 +94,7 @@ pub enum Measurement {
     Unopened(Fault),
     /// Roots came, and were opened.
     Worked {
-        /// Whether each step that [`Forge::to_open`] chose was opened and right.
+        /// Whether each step that `Forge::to_open` chose was opened and right.
         right: Vec<bool>,
         /// From sending the task to the last byte of the roots, on the validator's monotonic clock.
         total_us: u64,
