@@ -14,7 +14,7 @@ use serde_json::json;
 const GANGLION: &str = env!("CARGO_BIN_EXE_ganglion");
 const NETUID: NetUid = NetUid(1);
 /// Longest wait for pay.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -87,7 +87,9 @@ async fn pays(rule: &str) {
         }
     };
     tokio::time::timeout(PATIENCE, paid).await.expect("the worker is paid");
-    assert_eq!(stake("//Dave").await, 0, "nonsense is not");
+    // The estimator's lower bound leaves a stranger a little, and `sums` says how little.
+    let (worker, nonsense) = (stake("//Bob").await, stake("//Dave").await);
+    assert!(nonsense * 20 < worker, "nonsense is paid {nonsense} beside {worker}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -554,6 +554,12 @@ fn place_rows(words: &mut [u32], segment: &Segment<'_>, row: usize, rows: usize)
     }
 }
 
+/// Refused when the model was loaded, where [`Config::beyond_plain`](crate::config::Config) says so.
+const fn unplain() -> DeviceError {
+    let what = "a layer of this kind";
+    DeviceError::Lacks { device: crate::Device::Cuda, what }
+}
+
 #[cfg(test)]
 mod layout {
     use super::*;
@@ -596,10 +602,4 @@ mod layout {
         assert_eq!(inputs.words[3], NO_TOKEN);
         assert_eq!(inputs.words.len(), 3 * 4 + 4 * 4 * SPLIT_BLOCKS);
     }
-}
-
-/// Refused when the model was loaded, where [`Config::beyond_plain`](crate::config::Config) says so.
-const fn unplain() -> DeviceError {
-    let what = "a layer of this kind";
-    DeviceError::Lacks { device: crate::Device::Cuda, what }
 }
