@@ -99,7 +99,7 @@ async fn a_worker_in_python_is_paid_for_a_rule_in_starlark() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs python3: .ci/run runs it"]
+#[ignore = "takes two minutes: scripts/accept workers runs it"]
 async fn a_worker_in_python_is_paid_for_sealed_forecasts() {
     // `topic` as it ships takes ten rounds before it pays.
     pays("topic").await;
